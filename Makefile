@@ -13,27 +13,28 @@ help: ## show this list
 	@echo "make demo is the place to start. Targets:"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: setup ## train four models on Fashion-MNIST, compare them, write runs/demo/report.html
+demo: $(STAMP) ## train four models on Fashion-MNIST, compare them, write runs/demo/report.html
 	@$(BIN)/atelier demo --out runs/demo
 
-test: setup ## run the tests, offline
+test: $(STAMP) ## run the tests, offline
 	@$(BIN)/python -m pytest
 
-check: setup ## lint, format, types and the floors of ARCHITECTURE.md
+check: $(STAMP) ## lint, format, types and the floors of ARCHITECTURE.md
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
 setup: $(STAMP) ## make the virtual environment from requirements.txt (the others do this themselves)
+	@echo "The environment is ready: .venv"
 
-notebook: setup ## run the notebook anew and store its outputs
+notebook: $(STAMP) ## run the notebook anew and store its outputs
 	@$(BIN)/python -m nbconvert --to notebook --execute --inplace $(NOTEBOOK)
 
-bench: setup ## seconds per epoch, beside the plain loop of PIL images
+bench: $(STAMP) ## seconds per epoch, beside the plain loop of PIL images
 	@$(BIN)/python -m benchmarks.epoch_time
 
-lock: setup ## resolve the dependencies of pyproject.toml anew into requirements.txt
+lock: $(STAMP) ## resolve the dependencies of pyproject.toml anew into requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 		--all-extras --no-emit-package atelier --no-header --upgrade \
 		pyproject.toml --output-file requirements.txt
