@@ -1,0 +1,20 @@
+"""Data sets, from wherever they lie to arrays of uint8 images."""
+
+from .datasets import Dataset, ImageSplit, load_dataset, normalization_of
+from .explore import DatasetSummary, summarize
+from .images import LoadedImage, read_image
+from .sources import fetch
+from .splits import split_validation
+
+__all__ = [
+    "Dataset",
+    "DatasetSummary",
+    "ImageSplit",
+    "LoadedImage",
+    "fetch",
+    "load_dataset",
+    "normalization_of",
+    "read_image",
+    "split_validation",
+    "summarize",
+]

@@ -1,0 +1,196 @@
+"""Image files from anywhere to arrays that look like the data set, within limits.
+
+The limits hold before anything is decoded: a file of a few kilobytes can claim an image that fills
+the memory.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import warnings
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import ImageError
+
+MAX_IMAGE_BYTES = 32 * 2**20
+MAX_IMAGE_PIXELS = 50_000_000
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_ALLOWED = "JPEG, PNG, WebP, GIF, BMP, TIFF"
+_MODES = {1: "L", 3: "RGB"}
+_LIGHT = 127
+
+Invert = Literal["auto", "yes", "no"]
+
+
+class LoadedImage(NamedTuple):
+    """One image, made to look like those of a data set.
+
+    Attributes:
+        pixels: (C, H, W) uint8.
+        inverted: whether light and dark were swapped; the user is to be told.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    inverted: bool
+
+
+def read_image(
+    source: str | Path | bytes,
+    *,
+    channels: int,
+    image_size: tuple[int, int],
+    invert: Invert = "auto",
+) -> LoadedImage:
+    """Read one image file and fit it into the shape of a data set.
+
+    Turned as its EXIF data say; transparency laid over white (over black for a gray image with
+    `invert="no"`); letterboxed to `image_size` with an antialiased resize and margins in the median
+    color of its border. An image that has the shape already keeps its pixels, bit for bit. Of an
+    animation the first frame is taken. 16-bit gray is scaled by 255/65535; integers or floats of
+    32 bits, which have no fixed range, are stretched from their least to their largest value.
+
+    Args:
+        source: a path, or the bytes of a file.
+        channels: 1 for gray, 3 for RGB.
+        image_size: (H, W) in pixels.
+        invert: ``auto`` inverts a gray image if the median of its border is above 127, because
+            Fashion-MNIST, like MNIST, shows light things on black; ``yes`` and ``no`` decide it.
+
+    Raises:
+        ImageError: missing, not a file, empty, over 32 MiB or 50 megapixels, of a format that is
+            not JPEG, PNG, WebP, GIF, BMP or TIFF, or corrupt.
+    """
+    if channels not in _MODES:
+        raise ImageError("images have 1 or 3 channels", got=channels, allowed=[1, 3])
+    if invert not in ("auto", "yes", "no"):
+        raise ImageError("cannot tell what to invert", got=invert, allowed=["auto", "yes", "no"])
+    if isinstance(source, bytes):
+        name, data = "the image", source
+    else:
+        name, data = str(source), _read_bytes(Path(source))
+    if not data:
+        raise ImageError(f"{name} is empty", fix=f"Give an image file: {_ALLOWED}")
+    if len(data) > MAX_IMAGE_BYTES:
+        raise _too_large(name, len(data))
+    background = 0 if channels == 1 and invert == "no" else 255
+    picture = _decode(data, name, _MODES[channels], background)
+    pixels = _letterbox(picture, image_size)
+    inverted = invert == "yes" or (
+        invert == "auto" and channels == 1 and bool(_border_medians(pixels)[0] > _LIGHT)
+    )
+    if inverted:
+        pixels = 255 - pixels
+    return LoadedImage(np.ascontiguousarray(pixels.transpose(2, 0, 1)), inverted)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{path} is a folder", fix="Give the image files in it")
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{path} is not a regular file", fix="Give an image file")
+        if status.st_size > MAX_IMAGE_BYTES:
+            raise _too_large(str(path), status.st_size)
+        with path.open("rb") as file:
+            return file.read(MAX_IMAGE_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ImageError(f"there is no file {path}", fix="Check the path") from error
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:  # a null character in the path
+        raise ImageError(f"{str(path)!r} is not a path: {error}") from error
+
+
+def _too_large(name: str, size_bytes: int) -> ImageError:
+    return ImageError(
+        f"{name} is too large a file",
+        got=f"{size_bytes / 2**20:.1f} MiB",
+        allowed=f"up to {MAX_IMAGE_BYTES // 2**20} MiB",
+        fix="Save it smaller",
+    )
+
+
+def _too_many_pixels(name: str, got: object) -> ImageError:
+    return ImageError(
+        f"{name} has too many pixels",
+        got=got,
+        allowed=f"up to {MAX_IMAGE_PIXELS // 10**6} million",
+        fix="Scale it down",
+    )
+
+
+def _decode(data: bytes, name: str, mode: str, background: int) -> Image.Image:
+    """The first frame, upright, in `mode` (L or RGB), without transparency."""
+    try:
+        # Pillow only warns of twice its own limit, and of oddities in metadata that do not matter.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                if image.width * image.height > MAX_IMAGE_PIXELS:
+                    raise _too_many_pixels(name, f"{image.width:,} x {image.height:,}")
+                image.load()
+                return _flatten(_upright(image), mode, background)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name} is not an image that can be read", allowed=_ALLOWED) from error
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(name, "over 178 million") from error
+    except Exception as error:
+        # Decoders of hostile bytes raise almost anything (OSError, SyntaxError, struct.error,
+        # IndexError, MemoryError ...), and all of it means the same to the user.
+        raise ImageError(
+            f"{name} is a corrupt or cut-off image: {error}", fix="Save or download it again"
+        ) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF data tell no orientation, and the pixels are good
+        return image.copy()
+
+
+def _flatten(image: Image.Image, mode: str, background: int) -> Image.Image:
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        below = Image.new("RGBA", image.size, (background, background, background, 255))
+        return Image.alpha_composite(below, image).convert(mode)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8)).convert(mode)
+    if image.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0)
+        spread = float(np.ptp(values)) or 1.0
+        stretched = (values - values.min()) / spread * 255
+        return Image.fromarray(stretched.round().astype(np.uint8)).convert(mode)
+    return image.convert(mode)
+
+
+def _letterbox(image: Image.Image, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """(H, W, C) pixels: `image` as large as fits, in the middle."""
+    height, width = image_size
+    scale = min(width / image.width, height / image.height)
+    fitted = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    if fitted != image.size:
+        image = image.resize(fitted, Image.Resampling.BICUBIC)  # Pillow's resize is antialiased
+    inner = np.asarray(image)
+    inner = inner[:, :, None] if inner.ndim == 2 else inner
+    pixels = np.empty((height, width, inner.shape[2]), np.uint8)
+    pixels[:] = _border_medians(inner)
+    top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
+    pixels[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+    return pixels
+
+
+def _border_medians(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(C,) median of the outermost pixels of (H, W, C)."""
+    edges = [pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]]
+    medians: npt.NDArray[np.float64] = np.median(np.concatenate(edges), axis=0)
+    return medians.round().astype(np.uint8)

@@ -1,0 +1,67 @@
+"""Cutting a validation part from the training part."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+
+_Indices = npt.NDArray[np.int64]
+
+
+def split_validation(
+    labels: npt.ArrayLike, *, size: int | float, seed: int
+) -> tuple[_Indices, _Indices]:
+    """Draw a stratified validation part: each class has the share that it has in the whole.
+
+    Args:
+        labels: (N,) integer classes.
+        size: the exact number of images if 1 or more, the share of them if below 1.
+        seed: the same seed draws the same images, on every machine.
+
+    Returns:
+        (training, validation): sorted positions in `labels`, together each position once. Every
+        class is in both.
+
+    Raises:
+        DataError: a class with fewer than 2 images, or a size that leaves a class out.
+    """
+    array = np.asarray(labels)
+    classes, counts = np.unique(array, return_counts=True)
+    if not len(array) or counts.min() < 2:
+        rare = f"class {classes[counts.argmin()]} has {counts.min()}" if len(array) else "got none"
+        raise DataError(
+            f"a validation split needs at least 2 images of each class; {rare}",
+            fix="Add images of this class, or leave it out",
+        )
+    smallest, largest = len(classes), len(array) - len(classes)
+    is_count = size >= 1 and float(size).is_integer()
+    total = int(size) if is_count else round(size * len(array)) if 0 < size < 1 else 0
+    if not smallest <= total <= largest:
+        raise DataError(
+            f"cannot split {len(array)} images of {len(classes)} classes for validation",
+            got=size,
+            allowed=f"{smallest} to {largest} images, or a share below 1 that gives so many",
+            fix="Every class needs an image in both parts",
+        )
+    rng = np.random.default_rng(seed)
+    chosen = [
+        rng.choice(np.flatnonzero(array == label), share, replace=False)
+        for label, share in zip(classes, _shares(counts, total), strict=True)
+    ]
+    validation = np.sort(np.concatenate(chosen)).astype(np.int64)
+    training = np.delete(np.arange(len(array), dtype=np.int64), validation)
+    return training, validation
+
+
+def _shares(counts: _Indices, total: int) -> _Indices:
+    """Whole numbers near ``total * counts / sum``, of that sum, each in 1..count-1."""
+    exact = total * counts / counts.sum()
+    shares: _Indices = np.clip(np.floor(exact).astype(np.int64), 1, counts - 1)
+    while (missing := total - shares.sum()) != 0:
+        step = 1 if missing > 0 else -1
+        free = shares < counts - 1 if step > 0 else shares > 1
+        # Stable order, so that classes in a tie are served from the first on.
+        shares[np.argmax(np.where(free, step * (exact - shares), -np.inf))] += step
+    return shares
