@@ -3,7 +3,7 @@
 from .datasets import Dataset, ImageSplit, load_dataset, normalization_of
 from .explore import DatasetSummary, summarize
 from .images import LoadedImage, read_image
-from .sources import fetch
+from .sources import fetch, obtain_dataset
 from .splits import split_validation
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "fetch",
     "load_dataset",
     "normalization_of",
+    "obtain_dataset",
     "read_image",
     "split_validation",
     "summarize",

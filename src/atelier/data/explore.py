@@ -51,18 +51,16 @@ class DatasetSummary:
             for name, a, b in zip(self.classes, self.train_counts, self.test_counts, strict=True)
         ]
         rows.append(f"{'all':<{wide}}  {train:>8,}  {1:>6.1%}  {test:>8,}  {1:>6.1%}")
-        return "\n".join(
-            [
-                f"{self.name}: {train:,} training and {test:,} test images, "
-                f"{height} x {width} {kind}, {len(self.classes)} classes",
-                "",
-                *rows,
-                "",
-                f"mean {_numbers(self.mean)}, std {_numbers(self.std)} "
-                "(training images, from 0 to 1)",
-                f"fingerprint {self.fingerprint[:16]}",
-            ]
+        title = (
+            f"{self.name}: {train:,} training and {test:,} test images, "
+            f"{height} x {width} {kind}, {len(self.classes)} classes"
         )
+        numbers = f"mean {_numbers(self.mean)}, std {_numbers(self.std)}"
+        facts = [
+            f"{numbers} (training images, from 0 to 1)",
+            f"fingerprint {self.fingerprint[:16]}",
+        ]
+        return "\n".join([title, "", *rows, "", *facts])
 
 
 def summarize(dataset: Dataset) -> DatasetSummary:

@@ -268,3 +268,15 @@ SOURCES: tuple[tuple[str, Source], ...] = (
     ("torchvision's mirrors", from_mirrors),
     (f"`apt-get download {APT_PACKAGE}`", from_apt),
 )
+
+
+def obtain_dataset(spec: str, *, progress: bool = True) -> Dataset:
+    """`load_dataset`, which fetches Fashion-MNIST first if it is not on this machine yet.
+
+    Raises:
+        DataError: unknown, corrupt, or not to be had.
+        StorageError: the cache cannot be written.
+    """
+    if spec == FASHION_MNIST and not datasets.cached_path(spec).exists():
+        return fetch(spec, progress=progress)
+    return datasets.load_dataset(spec)

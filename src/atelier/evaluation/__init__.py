@@ -7,6 +7,7 @@ from .comparison import (
     PairedTest,
     compare_predictions,
 )
+from .final import evaluate
 from .metrics import (
     ClassScore,
     Confusion,
@@ -27,6 +28,7 @@ __all__ = [
     "PairedTest",
     "compare_predictions",
     "ece",
+    "evaluate",
     "evaluate_predictions",
     "holm",
     "mcnemar_exact",

@@ -1,0 +1,87 @@
+"""atelier: train, compare, understand and ship classifiers of fashion images.
+
+>>> import atelier
+>>> run = atelier.train("cnn", data="fashion-mnist", seed=0)
+>>> print(atelier.evaluate(run))
+>>> atelier.report([run], "report.html")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .config import Recipe
+    from .data import Dataset, fetch, load_dataset
+    from .demo import demo
+    from .errors import AtelierError
+    from .evaluation import Comparison, Evaluation, evaluate
+    from .predictions import Predictions
+    from .predictor import ImagePrediction, Predictor, predict
+    from .recipes import RECIPES, get_recipe
+    from .reporting import report
+    from .runs import Run, load_run
+    from .sweeps import compare
+    from .training import train
+
+# Loaded when first asked for: torch alone takes over a second to import.
+_HOMES = {
+    "AtelierError": "errors",
+    "Comparison": "evaluation",
+    "Dataset": "data",
+    "Evaluation": "evaluation",
+    "ImagePrediction": "predictor",
+    "Predictions": "predictions",
+    "Predictor": "predictor",
+    "RECIPES": "recipes",
+    "Recipe": "config",
+    "Run": "runs",
+    "compare": "sweeps",
+    "demo": "demo",
+    "evaluate": "evaluation",
+    "fetch": "data",
+    "get_recipe": "recipes",
+    "load_dataset": "data",
+    "load_run": "runs",
+    "predict": "predictor",
+    "report": "reporting",
+    "train": "training",
+}
+
+__all__ = [
+    "RECIPES",
+    "AtelierError",
+    "Comparison",
+    "Dataset",
+    "Evaluation",
+    "ImagePrediction",
+    "Predictions",
+    "Predictor",
+    "Recipe",
+    "Run",
+    "compare",
+    "demo",
+    "evaluate",
+    "fetch",
+    "get_recipe",
+    "load_dataset",
+    "load_run",
+    "predict",
+    "report",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

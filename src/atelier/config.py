@@ -1,0 +1,282 @@
+"""A recipe: everything that decides a training run, as frozen and strict data.
+
+An unknown key, a wrong type or a value out of range is a `ConfigError` that names the nearest key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ConfigError, RunError, did_you_mean
+from .storage import explained, write_json
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+DropRate = Annotated[float, Field(ge=0, lt=1)]
+Width = Annotated[int, Field(ge=1, le=16384)]
+Depth = Annotated[int, Field(ge=1, le=256)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class MLPConfig(_Strict):
+    """A feedforward network on the flattened pixels."""
+
+    name: Literal["mlp"] = "mlp"
+    depth: Depth = 2
+    """Hidden layers."""
+    width: Width = 512
+    """Units of each hidden layer."""
+    dropout: DropRate = 0.2
+    """Share of hidden units dropped in training."""
+    batch_norm: bool = True
+    """Batch normalization before each ReLU."""
+
+
+class CNNConfig(_Strict):
+    """The reference convolutional network: two 3x3 convolutions, each pooled, and a dense layer."""
+
+    name: Literal["cnn"] = "cnn"
+    channels: tuple[Width, Width] = (32, 64)
+    """Filters of the first and the second convolution."""
+    dense: Width = 128
+    """Units of the dense layer."""
+    dropout: DropRate = 0.0
+    """Share of the dense layer's inputs and outputs dropped in training."""
+    batch_norm: bool = False
+    """Batch normalization after each convolution."""
+
+
+class ResNetConfig(_Strict):
+    """A small pre-activation residual network."""
+
+    name: Literal["resnet"] = "resnet"
+    widths: tuple[Width, ...] = Field(default=(24, 48, 96), min_length=1, max_length=8)
+    """Channels of each stage; every stage but the first halves the resolution."""
+    blocks: Depth = 1
+    """Residual blocks in each stage."""
+    stem_stride: Literal[1, 2, 4] = 2
+    """Stride of the first convolution: 1 sees every pixel, 2 costs a quarter."""
+
+
+class HybridConfig(_Strict):
+    """A convolutional stem whose feature map becomes the tokens of a transformer."""
+
+    name: Literal["hybrid"] = "hybrid"
+    channels: Width = 32
+    """Filters of the first convolution."""
+    dim: Width = 64
+    """Width of a token."""
+    depth: Depth = 2
+    """Transformer blocks."""
+    heads: Width = 4
+    """Attention heads; they divide `dim`."""
+    mlp_ratio: Annotated[float, Field(gt=0, le=16)] = 2.0
+    """Hidden width of a block's feedforward part, as a multiple of `dim`."""
+    dropout: DropRate = 0.0
+    """Share of each residual branch dropped in training."""
+
+    @model_validator(mode="after")
+    def _heads_divide_dim(self) -> Self:
+        if self.dim % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide dim ({self.dim})")
+        return self
+
+
+ModelConfig = Annotated[
+    MLPConfig | CNNConfig | ResNetConfig | HybridConfig, Field(discriminator="name")
+]
+
+
+class AugmentConfig(_Strict):
+    """Random changes of the training images, drawn anew for every image of every batch."""
+
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Largest rotation either way."""
+    translation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Largest shift either way, as a share of the side."""
+    scaling: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest relative change of size either way."""
+    mirror: Literal["none", "random", "alternating"] = "none"
+    """Left-right: never, by a coin, or the half in even epochs that odd epochs left alone."""
+    crop_padding: Annotated[int, Field(ge=0, le=64)] = 0
+    """Pixels of background added on each side before a random crop to the old size."""
+    erase_probability: Probability = 0.0
+    """Share of images in which a rectangle is filled with noise (Random Erasing)."""
+    erase_area: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """Largest share of the image that Random Erasing fills."""
+    cutout: Annotated[int, Field(ge=0, le=512)] = 0
+    """Side of a square set to the mean at a random place, in pixels; 0 for none."""
+
+
+class TrainConfig(_Strict):
+    """How the weights are found."""
+
+    num_epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """Passes over the training images."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
+    """Images per step."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    """Adam, AdamW (decoupled weight decay), or SGD with momentum."""
+    lr: Annotated[float, Field(gt=0, le=100)] = 2e-3
+    """Peak learning rate."""
+    momentum: DropRate = 0.9
+    """Of SGD."""
+    nesterov: bool = True
+    """Of SGD."""
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.01
+    """On weights of two dimensions or more; biases and norms are left alone."""
+    schedule: Literal["constant", "step", "plateau", "cosine", "one-cycle"] = "one-cycle"
+    """How the learning rate moves after warm-up; one-cycle falls linearly to zero."""
+    warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    """Epochs, fractions allowed, over which the learning rate rises linearly."""
+    step_epochs: Annotated[int, Field(ge=1)] = 5
+    """Epochs between the drops of the step schedule; patience of the plateau schedule."""
+    step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """What a drop of the step or plateau schedule multiplies the learning rate by."""
+    label_smoothing: DropRate = 0.0
+    """Share of the target spread evenly over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weigh the loss by the inverse frequency of each class."""
+    clip_grad_norm: Annotated[float, Field(ge=0)] = 0.0
+    """Largest norm of the gradient; 0 for no limit."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a better validation accuracy before training stops; 0 never stops early."""
+    keep: Literal["best", "last"] = "best"
+    """Weights to keep: of the epoch with the best validation accuracy, or of the last."""
+    ema_decay: DropRate = 0.0
+    """Per-step decay of an exponential moving average of the weights; 0 for none."""
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = 1 / 12
+    """Share of the training images held out, stratified: 5,000 of Fashion-MNIST's 60,000.
+    0 trains on all images: then the schedule is fixed and the last weights are kept."""
+
+    @model_validator(mode="after")
+    def _choices_need_validation(self) -> Self:
+        if self.validation_share == 0:
+            needs = [
+                word
+                for word, used in (
+                    ("keep=best", self.keep == "best"),
+                    ("patience", self.patience > 0),
+                    ("schedule=plateau", self.schedule == "plateau"),
+                )
+                if used
+            ]
+            if needs:
+                raise ValueError(
+                    f"validation_share=0 leaves nothing to choose by, and {needs[0]} chooses: "
+                    "set train.keep=last, train.patience=0 and a fixed schedule"
+                )
+        if self.warmup_epochs >= self.num_epochs and self.warmup_epochs > 0:
+            raise ValueError(
+                f"warmup_epochs ({self.warmup_epochs}) must be less than num_epochs "
+                f"({self.num_epochs})"
+            )
+        return self
+
+
+class Recipe(_Strict):
+    """All that decides a run: the data, the model, the augmentation, the training and the seed."""
+
+    name: str
+    data: str = "fashion-mnist"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    model: ModelConfig
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig = TrainConfig()
+
+    def with_overrides(self, overrides: Iterable[str]) -> Recipe:
+        """A copy with fields changed.
+
+        Args:
+            overrides: ``path=value`` strings such as ``train.lr=0.01`` or ``model.width=256``.
+                Values are JSON; what is not JSON is taken as text.
+
+        Raises:
+            ConfigError: an unknown path (with the nearest name) or a value that does not fit.
+        """
+        changed = self.model_dump(mode="json")
+        for override in overrides:
+            path, separator, text = override.partition("=")
+            if not separator:
+                raise ConfigError(
+                    "an override needs a path and a value", got=override, allowed="train.lr=0.01"
+                )
+            *parents, last = _known_path(self, path.strip())
+            place = changed
+            for parent in parents:
+                place = place[parent]
+            place[last] = _value(text.strip())
+        return _validated(changed, "the recipe")
+
+    def save(self, path: Path) -> None:
+        """Write the recipe as JSON, whole or not at all."""
+        write_json(path, self.model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Read what `save` wrote.
+
+        Raises:
+            StorageError: the file cannot be read.
+            RunError: it is not JSON.
+            ConfigError: it holds an unknown key or a value out of range.
+        """
+        with explained(path, "read"):
+            text = path.read_bytes()
+        try:
+            return _validated(json.loads(text), str(path))
+        except ValueError as error:
+            raise RunError(f"{path} is not a recipe: {error}") from error
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        # Shells pass True and None as people write them in Python.
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def _known_path(recipe: Recipe, path: str) -> list[str]:
+    """The parts of a dotted path, each checked against the fields at its level."""
+    known = sorted(_paths(recipe))
+    if path not in known:
+        if path == "model.name":
+            raise ConfigError(
+                "the model of a recipe is fixed", got=path, fix="Name another recipe instead"
+            )
+        raise ConfigError("unknown setting", got=path, fix=did_you_mean(path, known))
+    return path.split(".")
+
+
+def _paths(config: BaseModel, prefix: str = "") -> Iterable[str]:
+    for field in type(config).model_fields:
+        value = getattr(config, field)
+        if isinstance(value, BaseModel):
+            yield from _paths(value, f"{prefix}{field}.")
+        elif field != "name":
+            yield prefix + field
+
+
+def _validated(values: Any, where: str) -> Recipe:
+    try:
+        # Through JSON: strict mode then takes a list for a tuple, and nothing else by coercion.
+        return Recipe.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        # The discriminator's tag stands in the location of a model's field; users never wrote it.
+        tags = {"mlp", "cnn", "resnet", "hybrid"} if first["loc"][:1] == ("model",) else set()
+        path = ".".join(str(part) for part in first["loc"] if part not in tags)
+        message = first["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
+        got = first["input"]
+        detail = f"{path}: {message}" if path else message
+        shown = None if isinstance(got, dict) else got
+        raise ConfigError(f"{where} has a bad value: {detail}", got=shown) from error

@@ -1,0 +1,87 @@
+"""The data set as one tensor on the device, and batches sliced out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .augment import Augmenter
+from .datasets import ImageSplit
+
+
+class Normalizer:
+    """Bytes to floats of mean 0 and deviation 1 over the training part.
+
+    Args:
+        mean: of each channel, as a share of 255.
+        std: of each channel, as a share of 255.
+        device: of the images.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+        # A constant channel has no deviation to divide by.
+        scale = torch.tensor([1 / (255 * s) if s > 0 else 1 / 255 for s in std])
+        self.scale = scale.to(device).view(1, -1, 1, 1)
+        self.mean = 255 * torch.tensor(list(mean), device=device).view(1, -1, 1, 1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) bytes to floats, channels last in memory, as CPU convolutions like best."""
+        floats = images.to(torch.float32, memory_format=torch.channels_last)
+        return floats.sub_(self.mean).mul_(self.scale)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an objective gets.
+
+    Attributes:
+        images: (N, C, H, W) normalized, augmented floats.
+        labels: (N,) int64.
+        positions: (N,) int64, places in the training set.
+    """
+
+    images: Tensor
+    labels: Tensor
+    positions: Tensor
+
+
+class TrainingBatches:
+    """All training images on the device, sliced into shuffled, augmented batches.
+
+    The last incomplete batch of an epoch is left out, for batch norm suffers from small ones;
+    the order is new in each epoch, so that every image has its turn.
+    """
+
+    def __init__(
+        self,
+        split: ImageSplit,
+        batch_size: int,
+        normalize: Normalizer,
+        augment: Augmenter,
+        device: torch.device,
+    ) -> None:
+        # A copy: torch wants to own writable memory, and the data may be a read-only map.
+        self.images = torch.from_numpy(np.array(split.images)).to(device)
+        self.labels = torch.from_numpy(np.array(split.labels)).to(device)
+        self.batch_size = min(batch_size, len(self.labels))
+        self.normalize = normalize
+        self.augment = augment
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return len(self.labels) // self.batch_size
+
+    @torch.no_grad()
+    def epoch(self, epoch: int, seed: int) -> Iterator[Batch]:
+        """The batches of one epoch, counted from 1; the same seed gives the same batches."""
+        self.augment.start_epoch(epoch, seed)
+        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed))
+        order = order.to(self.labels.device)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            positions = order[start : start + self.batch_size]
+            images = self.augment(self.normalize(self.images[positions]), positions)
+            yield Batch(images, self.labels[positions], positions)

@@ -1,0 +1,71 @@
+"""Networks, each buildable at any input size and channel count, in one literal table.
+
+Every network maps (N, C, H, W) float images to (N, K) logits as ``head(features(images))``, so that
+its (N, D) embedding is `features` for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..config import ModelConfig
+from ..errors import ConfigError
+from .classifier import Classifier, ImageShape
+from .cnn import build_cnn
+from .hybrid import build_hybrid
+from .mlp import build_mlp
+from .resnet import build_resnet
+
+__all__ = ["MODELS", "Classifier", "Cost", "ImageShape", "build_model", "model_cost"]
+
+MODELS: dict[str, Callable[[Any, ImageShape, int], Classifier]] = {
+    "mlp": build_mlp,
+    "cnn": build_cnn,
+    "resnet": build_resnet,
+    "hybrid": build_hybrid,
+}
+
+
+def build_model(config: ModelConfig, image_shape: ImageShape, num_classes: int) -> Classifier:
+    """A freshly initialized network, drawn from torch's global generator.
+
+    Args:
+        config: the options of one entry of `MODELS`.
+        image_shape: (channels, height, width) of the images.
+        num_classes: K, the number of logits.
+
+    Raises:
+        ConfigError: the images are too small for the network.
+    """
+    try:
+        return MODELS[config.name](config, image_shape, num_classes)
+    except ValueError as error:
+        raise ConfigError(f"cannot build {config.name}: {error}") from error
+
+
+class Cost(NamedTuple):
+    """What a network weighs and what one image costs it."""
+
+    parameters: int
+    multiply_adds: int
+
+
+def model_cost(model: nn.Module, image_shape: ImageShape) -> Cost:
+    """Count the trainable parameters, and the multiply-adds of one image's forward pass.
+
+    Counted are matrix products and convolutions, as is usual in the field; element-wise work is not.
+    """
+    was_training = model.training
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        images: Tensor = torch.zeros(1, *image_shape, device=device)
+        model(images)
+    model.train(was_training)
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Cost(parameters, counter.get_total_flops() // 2)

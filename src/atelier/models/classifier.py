@@ -1,0 +1,47 @@
+"""The one shape that every network has: features, then a linear head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+ImageShape = tuple[int, int, int]
+"""Channels, height and width."""
+
+
+class Classifier(nn.Module):
+    """A network of two parts.
+
+    Args:
+        features: maps (N, C, H, W) images to (N, D) embeddings.
+        head: maps embeddings to (N, K) logits.
+    """
+
+    def __init__(self, features: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.features = features
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) float images to (N, K) logits."""
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+
+@torch.no_grad()
+def output_shape(module: nn.Module, image_shape: ImageShape) -> torch.Size:
+    """The shape of what `module` makes of one image, found by trying.
+
+    Raises:
+        ValueError: the image is too small for the module's strides and poolings.
+    """
+    was_training = module.training
+    try:
+        shape: torch.Size = module.eval()(torch.zeros(1, *image_shape)).shape
+    except RuntimeError as error:
+        raise ValueError(
+            f"images of {image_shape[1]} x {image_shape[2]} pixels are too small for it"
+        ) from error
+    finally:
+        module.train(was_training)
+    return shape

@@ -1,0 +1,102 @@
+"""A convolutional stem with a transformer, after the compact convolutional transformer
+(Hassani et al. 2021, arXiv:2104.05704): tokens from convolutions, pooled by attention."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..config import HybridConfig
+from .classifier import Classifier, ImageShape, output_shape
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762).
+
+    Written as plain matrix products: with some fifty tokens they are faster on a CPU than the
+    fused kernel, and they are counted as multiply-adds.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_qkv = nn.Linear(dim, 3 * dim)
+        self.mix = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, dim) to (N, T, dim)."""
+        n, tokens, dim = x.shape
+        qkv = self.to_qkv(x).view(n, tokens, 3, self.heads, dim // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, heads, T, dim / heads)
+        weights = (q * (dim // self.heads) ** -0.5 @ k.mT).softmax(dim=-1)
+        mixed: Tensor = self.mix((weights @ v).transpose(1, 2).reshape(n, tokens, dim))
+        return mixed
+
+
+class TransformerBlock(nn.Module):
+    """Attention and a feedforward part, each normalized first and added to its input."""
+
+    def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.attend = nn.Sequential(
+            nn.LayerNorm(dim), Attention(dim, heads), nn.Dropout(dropout, inplace=True)
+        )
+        self.feed = nn.Sequential(
+            nn.LayerNorm(dim),
+            nn.Linear(dim, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, dim),
+            nn.Dropout(dropout, inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, dim) to (N, T, dim)."""
+        x = x + self.attend(x)
+        return x + self.feed(x)
+
+
+class Tokens(nn.Module):
+    """A feature map as tokens, one for each place, with a learned position added."""
+
+    def __init__(self, dim: int, count: int) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.zeros(1, count, dim))
+        nn.init.trunc_normal_(self.position, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, dim, H, W) to (N, H * W, dim)."""
+        return x.flatten(2).transpose(1, 2) + self.position
+
+
+class AttentionPool(nn.Module):
+    """The mean of all tokens, weighed by a learned score ("SeqPool" of the paper)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.score = nn.Linear(dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, dim) to (N, dim)."""
+        x = self.norm(x)
+        return (self.score(x).softmax(dim=1).mT @ x).squeeze(1)
+
+
+def build_hybrid(config: HybridConfig, image_shape: ImageShape, num_classes: int) -> Classifier:
+    """Two convolutions down to a quarter of the side, then a transformer over the places."""
+    dim = config.dim
+    stem = nn.Sequential(
+        nn.Conv2d(image_shape[0], config.channels, 4, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(config.channels),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(config.channels, dim, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(dim),
+        nn.ReLU(inplace=True),
+    )
+    _, _, height, width = output_shape(stem, image_shape)
+    hidden = max(1, round(dim * config.mlp_ratio))
+    blocks = [
+        TransformerBlock(dim, config.heads, hidden, config.dropout) for _ in range(config.depth)
+    ]
+    features = nn.Sequential(stem, Tokens(dim, height * width), *blocks, AttentionPool(dim))
+    return Classifier(features, nn.Linear(dim, num_classes))

@@ -1,0 +1,95 @@
+"""Predictions: what evaluation, comparison, calibration and reports read."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import RunError
+from .storage import atomic_path
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said about N images of K classes.
+
+    Attributes:
+        ids: (N,) int64, the position of each image in its split's source.
+        labels: (N,) int64 true classes, in 0..K-1.
+        logits: (N, K) float32, before the softmax.
+        classes: the K class names, in the order of the columns of `logits`.
+    """
+
+    ids: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float32]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        expected = (len(self.labels), len(self.classes))
+        if self.logits.shape != expected or len(self.ids) != len(self.labels):
+            raise ValueError(
+                f"ids {self.ids.shape}, labels {self.labels.shape} and logits {self.logits.shape} "
+                f"do not agree with {len(self.classes)} classes"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def probs(self) -> npt.NDArray[np.float64]:
+        """(N, K) softmax of the logits, computed in float64."""
+        shifted = self.logits.astype(np.float64)
+        shifted -= shifted.max(axis=1, keepdims=True)
+        exp: npt.NDArray[np.float64] = np.exp(shifted)
+        return exp / exp.sum(axis=1, keepdims=True)
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """(N,) the class with the largest logit."""
+        return self.logits.argmax(axis=1).astype(np.int64)
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether the predicted class is the true one."""
+        return self.predicted == self.labels
+
+    def save(self, path: str | Path) -> None:
+        """Write a compressed .npz, whole or not at all.
+
+        Raises:
+            StorageError: no space or no permission.
+        """
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                ids=self.ids,
+                labels=self.labels,
+                logits=self.logits,
+                classes=np.array(self.classes),
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Predictions:
+        """Read what `save` wrote; nothing is unpickled.
+
+        Raises:
+            RunError: the file is missing or corrupt.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(
+                    arrays["ids"].astype(np.int64),
+                    arrays["labels"].astype(np.int64),
+                    arrays["logits"].astype(np.float32),
+                    tuple(map(str, arrays["classes"])),
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise RunError(
+                f"cannot read the predictions {path}: {error}",
+                fix="Run `atelier evaluate` on the run again with --refresh",
+            ) from error

@@ -1,0 +1,249 @@
+"""Pictures of numbers: curves, counts, scores and comparisons, from plain data to figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import seaborn as sns
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from ..evaluation import Comparison, Evaluation
+from .canvas import BLUE, GRAY, INK, MARKERS, PALETTE, figure, heading, plain, tidy
+
+_MOST_ANNOTATED_CLASSES = 20
+
+History = Sequence[Mapping[str, Any]]
+
+
+def training_curves(histories: Mapping[str, History]) -> Figure:
+    """Loss and accuracy by epoch: validation as a line, training dashed.
+
+    Args:
+        histories: for each run's name, a row per epoch with `epoch` and, where they were measured,
+            `train/loss`, `train/accuracy`, `validation/loss` and `validation/accuracy`.
+    """
+    drawing = figure(9, 3.8)
+    loss, accuracy = drawing.subplots(1, 2)
+    for index, rows in enumerate(histories.values()):
+        color, marker = _look(index)
+        for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
+            for part, dashes in (("train", "--"), ("validation", "-")):
+                points = _points(rows, f"{part}/{what}")
+                if not points:
+                    continue
+                axes.plot(
+                    *zip(*points, strict=True),
+                    color=color,
+                    ls=dashes,
+                    lw=1.3 if part == "train" else 2,
+                    marker=marker if part == "validation" or len(points) == 1 else None,
+                    markevery=max(1, len(points) // 12),
+                    ms=4.5,
+                )
+        best = max(_points(rows, "validation/accuracy"), key=lambda point: point[1], default=None)
+        if best is not None:
+            accuracy.plot(*best, "o", ms=11, mfc="none", mec=color, mew=1.5)
+    loss.set_ylabel("loss")
+    accuracy.set_ylabel("accuracy")
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1))
+    for axes in (loss, accuracy):
+        tidy(axes).set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    handles = [
+        Line2D([], [], color=_look(index)[0], marker=_look(index)[1], ms=5, lw=2, label=plain(name))
+        for index, name in enumerate(histories)
+    ]
+    handles = handles if len(histories) > 1 else []
+    color = INK if len(histories) > 1 else _look(0)[0]
+    handles += [
+        Line2D([], [], color=color, lw=2, label="validation"),
+        Line2D([], [], color=color, lw=1.3, ls="--", label="training"),
+        Line2D([], [], color=color, marker="o", ms=10, mfc="none", lw=0, label="best epoch"),
+    ]
+    drawing.legend(
+        handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False
+    )
+    return drawing
+
+
+def class_balance(labels: Mapping[str, npt.NDArray[np.int64]], classes: Sequence[str]) -> Figure:
+    """How many images each class has in each part, as bars.
+
+    Args:
+        labels: for each part's name, such as train and test, its (N,) labels.
+        classes: the K class names.
+    """
+    drawing = figure(9, 1.3 + 0.32 * len(classes))
+    panels = drawing.subplots(1, len(labels), sharey=True, squeeze=False)[0]
+    for axes, (part, own), color in zip(panels, labels.items(), PALETTE, strict=False):
+        counts = np.bincount(own, minlength=len(classes))
+        bars = axes.barh(range(len(classes)), counts, color=color, height=0.7)
+        axes.bar_label(bars, labels=[f"{count:,}" for count in counts], padding=3, fontsize=8)
+        axes.set_title(f"{plain(part)}: {len(own):,} images", fontsize=10, loc="left")
+        axes.margins(x=0.2, y=0.02)
+        tidy(axes, grid="x").xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    panels[0].set_yticks(range(len(classes)), [plain(name) for name in classes])
+    panels[0].invert_yaxis()
+    return drawing
+
+
+def confusion_matrix(confusion: npt.NDArray[np.int64], classes: Sequence[str]) -> Figure:
+    """True classes down, predicted ones across: the percentage of the row, and the count below.
+
+    Colors grow with the square root of the share, so that rare confusions can be seen.
+
+    Args:
+        confusion: (K, K) counts, rows are true classes.
+        classes: the K class names.
+    """
+    k = len(classes)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    side = min(3 + 0.62 * k, 14)
+    drawing = figure(side + 0.6, side - 0.4)
+    axes = drawing.subplots()
+    names = [plain(name, 16) for name in classes]
+    annotated = k <= _MOST_ANNOTATED_CLASSES
+    cells = np.array(
+        [
+            [_cell(share, count) for share, count in zip(*row, strict=True)]
+            for row in zip(shares, confusion, strict=True)
+        ]
+    )
+    sns.heatmap(
+        shares,
+        ax=axes,
+        annot=cells if annotated else False,
+        fmt="",
+        annot_kws={"fontsize": 8, "linespacing": 1.1},
+        cmap="Blues",
+        norm=PowerNorm(0.5, 0, 1),
+        linewidths=0.6 if annotated else 0,
+        linecolor="white",
+        square=True,
+        xticklabels=names,
+        yticklabels=names,
+        cbar_kws={"format": PercentFormatter(1), "shrink": 0.7, "ticks": [0, 0.05, 0.2, 0.5, 1]},
+    )
+    axes.collections[0].colorbar.set_label("share of the true class", fontsize=9)
+    axes.set_xlabel("predicted class", fontsize=10)
+    axes.set_ylabel("true class", fontsize=10)
+    axes.tick_params(axis="x", rotation=40, labelsize=9)
+    axes.tick_params(axis="y", rotation=0, labelsize=9)
+    for label in axes.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
+    return drawing
+
+
+def per_class_f1(evaluations: Mapping[str, Evaluation]) -> Figure:
+    """The F1 of every class for one or several runs, the hardest class on top."""
+    first = next(iter(evaluations.values()))
+    names = [row.name for row in first.per_class]
+    scores = np.array([[row.f1 for row in result.per_class] for result in evaluations.values()])
+    order = np.argsort(np.nan_to_num(scores, nan=2.0).mean(axis=0), kind="stable")
+    drawing = figure(8, 1.4 + 0.3 * len(names) + 0.2 * (len(evaluations) > 1))
+    axes = drawing.subplots()
+    height = np.arange(len(names))
+    lowest, highest = np.nanmin(scores, axis=0)[order], np.nanmax(scores, axis=0)[order]
+    if len(evaluations) == 1:
+        axes.hlines(height, 0, highest, color=BLUE, lw=1.2, alpha=0.5)
+        for y, x in zip(height, highest, strict=True):
+            axes.annotate(
+                f"{100 * x:.1f} %",
+                (x, y),
+                xytext=(8, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9,
+            )
+    else:
+        axes.hlines(height, lowest, highest, color=GRAY, lw=1)
+    for index, (name, row) in enumerate(zip(evaluations, scores, strict=True)):
+        color, marker = _look(index)
+        axes.plot(row[order], height, marker, color=color, ms=7, alpha=0.9, label=plain(name))
+    axes.set_yticks(height, [plain(names[k]) for k in order])
+    axes.invert_yaxis()
+    axes.set_xlabel("F1 on the test images")
+    axes.set_xlim(max(0.0, float(np.nanmin(scores)) - 0.08), 1.02)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.margins(y=0.05)
+    tidy(axes, grid="x")
+    if len(evaluations) > 1:
+        drawing.legend(loc="outside upper center", ncols=min(len(evaluations), 5), frameon=False)
+    return drawing
+
+
+def model_comparison(comparison: Comparison) -> Figure:
+    """Accuracy with its intervals, and what it costs in training time where that is known."""
+    rows = comparison.rows
+    timed = [row for row in rows if row.train_seconds is not None]
+    drawing = figure(9, max(3.2, 1.8 + 0.5 * len(rows)))
+    panels = drawing.subplots(1, 2 if timed else 1, squeeze=False)[0]
+    looks = {row.name: _look(index) for index, row in enumerate(rows)}
+    for y, row in enumerate(rows):
+        color, marker = looks[row.name]
+        panels[0].hlines(y, *row.image_interval, color=color, lw=1.4)
+        if row.seed_interval is not None:
+            panels[0].hlines(y, *row.seed_interval, color=color, lw=7, alpha=0.3)
+            panels[0].plot(row.accuracies, [y] * len(row.accuracies), "|", color=INK, ms=9)
+        panels[0].plot(row.accuracy, y, marker, color=color, ms=8)
+        panels[0].annotate(
+            f"{100 * row.accuracy:.2f} %",
+            (row.accuracy, y),
+            xytext=(0, 9),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+        )
+    panels[0].set_yticks(range(len(rows)), [plain(row.name) for row in rows])
+    panels[0].set_ylim(len(rows) - 0.5, -0.7)
+    panels[0].set_xlabel("test accuracy")
+    handles = [Line2D([], [], color=GRAY, lw=1.4, label="95 % over images (Wilson)")]
+    if any(row.seed_interval for row in rows):
+        handles += [
+            Line2D([], [], color=GRAY, lw=7, alpha=0.4, label="95 % over seeds (t)"),
+            Line2D([], [], color=INK, lw=0, marker="|", ms=9, label="one seed"),
+        ]
+    drawing.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    panels[0].xaxis.set_major_locator(MaxNLocator(5))
+    tidy(panels[0], grid="x").xaxis.set_major_formatter(PercentFormatter(1))
+    if timed:
+        axes = panels[1]
+        for row in timed:
+            color, marker = looks[row.name]
+            axes.vlines(row.train_seconds, *row.image_interval, color=color, lw=1.4)
+            axes.plot(row.train_seconds, row.accuracy, marker, color=color, ms=8)
+            axes.annotate(
+                plain(row.name),
+                (row.train_seconds or 0, row.accuracy),
+                xytext=(8, 4),
+                textcoords="offset points",
+                fontsize=9,
+            )
+        axes.set_xlabel("training time in seconds")
+        axes.set_ylabel("test accuracy")
+        axes.margins(x=0.25, y=0.12)
+        axes.set_xlim(left=0)
+        tidy(axes, grid="both").yaxis.set_major_formatter(PercentFormatter(1))
+    return drawing
+
+
+def _look(index: int) -> tuple[str, str]:
+    """The color and the marker of the run at `index`; after seven, colors meet other markers."""
+    return PALETTE[index % len(PALETTE)], MARKERS[(index + index // len(PALETTE)) % len(MARKERS)]
+
+
+def _points(rows: History, key: str) -> list[tuple[float, float]]:
+    """(epoch, value) of the epochs that measured `key`."""
+    pairs = ((row["epoch"], row.get(key)) for row in rows)
+    return [(epoch, value) for epoch, value in pairs if value is not None and np.isfinite(value)]
+
+
+def _cell(share: float, count: int) -> str:
+    """The text in one cell of the confusion matrix; empty cells stay empty."""
+    return f"{100 * share:.1f}\n({count:,})" if count else ""

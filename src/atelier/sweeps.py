@@ -1,0 +1,199 @@
+"""Many runs: train what is missing, then compare."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .config import Recipe
+from .data import load_dataset
+from .errors import ConfigError, RunError, did_you_mean
+from .evaluation import Comparison, compare_predictions, evaluate
+from .predictor import Predictor
+from .recipes import RECIPES
+from .runs import Run
+from .training import can_resume, default_run_path, resolve_recipe, train
+
+_TIMED_IMAGES = 512
+_TIMED_ROUNDS = 5
+
+
+def compare(
+    targets: Sequence[str | Path | Run],
+    *,
+    seeds: int = 1,
+    data: str | None = None,
+    overrides: tuple[str, ...] | list[str] = (),
+    runs: str | Path = "runs",
+    device: str = "auto",
+    progress: bool = True,
+) -> Comparison:
+    """Compare runs, or recipes whose missing runs are trained first, on the same test images.
+
+    Args:
+        targets: run folders, handles, or names of recipes.
+        seeds: runs of each recipe, with seeds 0 to `seeds` - 1.
+        data: of the recipes; None is their own, Fashion-MNIST.
+        overrides: ``path=value`` strings for all the recipes.
+        runs: the folder that holds the recipes' runs; finished ones are taken as they are.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        progress: show bars on standard error.
+
+    Raises:
+        ConfigError: an unknown recipe, key or value, or fewer than two targets.
+        RunError: a run folder cannot be used, or runs were evaluated on different images.
+        DataError: the data set is missing or corrupt.
+        DeviceError: this machine has no such device, or too little memory.
+        StorageError: no space or no permission.
+    """
+    found = gather(
+        targets,
+        seeds=seeds,
+        data=data,
+        overrides=overrides,
+        runs=runs,
+        device=device,
+        progress=progress,
+    )
+    return compare_runs(found, device=device)
+
+
+def gather(
+    targets: Sequence[str | Path | Run],
+    *,
+    seeds: int = 1,
+    data: str | None = None,
+    overrides: tuple[str, ...] | list[str] = (),
+    runs: str | Path = "runs",
+    device: str = "auto",
+    progress: bool = True,
+) -> list[Run]:
+    """The runs that `compare` would compare; it takes the same arguments."""
+    if not targets:
+        raise ConfigError("there is nothing to compare", fix="Name two or more recipes or runs")
+    if seeds < 1:
+        raise ConfigError("the number of seeds is out of range", got=seeds, allowed="1 or more")
+    # Everything is resolved before the first training starts: a typing error should not cost an hour.
+    found: list[Run | Recipe] = []
+    for target in targets:
+        if isinstance(target, Run):
+            found.append(target)
+        elif str(target) in RECIPES:
+            found += [
+                resolve_recipe(str(target), data=data, seed=seed, overrides=overrides)
+                for seed in range(seeds)
+            ]
+        elif Path(target).exists():
+            found.append(Run(target))
+        else:
+            raise ConfigError(
+                f"{str(target)!r} is neither a recipe nor a run folder",
+                fix=did_you_mean(str(target), RECIPES),
+            )
+    for item in found:
+        if isinstance(item, Recipe):
+            _refuse_other_recipe(default_run_path(item, runs), item)
+    return [
+        item
+        if isinstance(item, Run)
+        else _train_if_missing(item, runs, device, progress, f"{item.name} {i}/{len(found)}")
+        for i, item in enumerate(found, start=1)
+    ]
+
+
+def compare_runs(runs: Sequence[Run], *, device: str = "auto") -> Comparison:
+    """Compare finished runs; those that differ by nothing but the seed make one row.
+
+    Raises:
+        ConfigError: fewer than two different recipes.
+        RunError: the runs were evaluated on different images, or one stands twice.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(_without_seed(run.recipe), []).append(run)
+    if len(groups) < 2:
+        raise ConfigError("a comparison needs two different recipes or more", got=len(groups))
+    names = [group[0].recipe.name for group in groups.values()]
+    # Two variants of one recipe are told apart by their folders.
+    labeled = {
+        name if names.count(name) == 1 else group[0].name: sorted(group, key=_seed)
+        for name, group in zip(names, groups.values(), strict=True)
+    }
+    for label, group in labeled.items():
+        if len({run.recipe.seed for run in group}) < len(group):
+            raise RunError(f"two runs of {label} have the same seed", fix="Name each run once")
+    for run in runs:
+        evaluate(run, device=device)
+    milliseconds = _inference_ms({label: group[0] for label, group in labeled.items()}, device)
+    costs: dict[str, dict[str, float | None]] = {
+        label: {
+            "parameters": group[0].metrics["parameters"],
+            "train_seconds": statistics.fmean(run.metrics["train_seconds"] for run in group),
+            "inference_ms_per_image": milliseconds[label],
+        }
+        for label, group in labeled.items()
+    }
+    seed_runs = {
+        label: [(run.recipe.seed, run.predictions("test")) for run in group]
+        for label, group in labeled.items()
+    }
+    return compare_predictions(seed_runs, costs)
+
+
+def _seed(run: Run) -> int:
+    return run.recipe.seed
+
+
+def _without_seed(recipe: Recipe) -> str:
+    return recipe.model_copy(update={"seed": 0}).model_dump_json()
+
+
+def _refuse_other_recipe(path: Path, recipe: Recipe) -> None:
+    if (path / "recipe.json").is_file() and Recipe.load(path / "recipe.json") != recipe:
+        raise RunError(
+            f"{path} was trained with other settings than asked for",
+            fix="Choose another folder with --runs, or remove that run",
+        )
+
+
+def _train_if_missing(
+    recipe: Recipe, runs: str | Path, device: str, progress: bool, title: str
+) -> Run:
+    path = default_run_path(recipe, runs)
+    if can_resume(path):
+        run = train(resume=path, device=device, progress=progress, title=title)
+    elif (path / "metrics.json").is_file():
+        return Run(path)
+    else:
+        # What stands there, if anything, was cut off in its first epoch and holds no weights.
+        leftover = (path / "recipe.json").is_file()
+        run = train(
+            recipe, out=path, overwrite=leftover, device=device, progress=progress, title=title
+        )
+    if run.metrics["interrupted"]:
+        raise KeyboardInterrupt
+    return run
+
+
+def _inference_ms(runs: dict[str, Run], device: str) -> dict[str, float]:
+    """Milliseconds per image in one batch: the median of rounds in which all take turns."""
+    predictors: dict[str, tuple[Predictor, npt.NDArray[np.uint8]]] = {}
+    for label, run in runs.items():
+        images = load_dataset(run.recipe.data).test.images[:_TIMED_IMAGES]
+        predictors[label] = Predictor.of_run(run, device=device), np.array(images)
+    seconds: dict[str, list[float]] = {label: [] for label in runs}
+    for turn in range(_TIMED_ROUNDS + 1):
+        for label, (predictor, images) in predictors.items():
+            start = time.perf_counter()
+            predictor.logits(images, batch_size=len(images))
+            if turn:  # the first round warms up
+                seconds[label].append(time.perf_counter() - start)
+    return {
+        label: 1000 * statistics.median(times) / len(predictors[label][1])
+        for label, times in seconds.items()
+    }

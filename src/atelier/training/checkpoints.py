@@ -1,0 +1,109 @@
+"""The state between two epochs, in one safetensors file written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import RunError
+from ..storage import atomic_path, explained
+
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class TrainingState:
+    """All that an epoch leaves to the next.
+
+    Attributes:
+        model: weights and buffers of the network being trained.
+        optimizer: the optimizer's `state_dict`.
+        average: weights and buffers of the moving average; empty where there is none.
+        best: weights and buffers to keep so far.
+        history: one row for each epoch done.
+        seconds: spent so far, over all sessions.
+    """
+
+    model: Weights
+    optimizer: dict[str, Any]
+    average: Weights = field(default_factory=dict)
+    best: Weights = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def copy_weights(module: torch.nn.Module) -> Weights:
+    """The module's state, copied to the CPU."""
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in module.state_dict().items()
+    }
+
+
+def save_checkpoint(path: Path, state: TrainingState) -> None:
+    """Write `state`.
+
+    Raises:
+        StorageError: no space or no permission.
+    """
+    tensors: Weights = {}
+    for part in ("model", "average", "best"):
+        tensors |= {f"{part}/{name}": tensor for name, tensor in getattr(state, part).items()}
+    scalars: dict[str, dict[str, Any]] = {}
+    for index, values in state.optimizer["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer/{index}/{name}"] = value.detach().cpu().contiguous()
+            else:
+                scalars.setdefault(str(index), {})[name] = value
+    metadata = {
+        "param_groups": state.optimizer["param_groups"],
+        "scalars": scalars,
+        "history": state.history,
+        "seconds": state.seconds,
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"state": json.dumps(metadata)})
+
+
+def load_checkpoint(path: Path) -> TrainingState:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        RunError: the file is missing or corrupt.
+    """
+    if not path.is_file():
+        raise RunError(
+            f"there is nothing to resume: {path} is missing",
+            fix="The run ended before its first epoch did: train it anew with --overwrite",
+        )
+    try:
+        with explained(path, "read"), safe_open(path, framework="pt") as file:
+            metadata = json.loads(file.metadata()["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"the checkpoint {path} is corrupt: {error}") from error
+    parts: dict[str, Weights] = {"model": {}, "average": {}, "best": {}}
+    optimizer_state: dict[int, dict[str, Any]] = {
+        int(index): dict(values) for index, values in metadata["scalars"].items()
+    }
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition("/")
+        if part == "optimizer":
+            index, _, key = rest.partition("/")
+            optimizer_state.setdefault(int(index), {})[key] = tensor
+        else:
+            parts[part][rest] = tensor
+    return TrainingState(
+        optimizer={"state": optimizer_state, "param_groups": metadata["param_groups"]},
+        history=metadata["history"],
+        seconds=metadata["seconds"],
+        **parts,
+    )

@@ -1,0 +1,166 @@
+"""The only training loop.
+
+It sees a model, batches, an objective and an optimizer, and knows nothing of what they are: methods
+differ by the objective they pass, and optimizers that need two passes get the closure to call twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ..config import TrainConfig
+from ..data.batches import Batch
+from ..progress import Bar
+from .checkpoints import TrainingState, copy_weights
+from .objectives import Logs, Objective
+from .schedules import Schedule
+
+
+class Batches(Protocol):
+    """What the loop needs of its data."""
+
+    batch_size: int
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int, seed: int) -> Iterable[Batch]:
+        """The batches of one epoch, counted from 1."""
+
+
+Validate = Callable[[nn.Module], dict[str, float]]
+"""Measures a model on the validation part: ``validation/loss`` and ``validation/accuracy``."""
+
+
+def fit(
+    model: nn.Module,
+    batches: Batches,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    *,
+    seed: int,
+    validate: Validate | None,
+    state: TrainingState | None,
+    after_epoch: Callable[[TrainingState], None],
+    bar: Bar,
+) -> TrainingState:
+    """Train until the epochs are over or validation has stopped getting better.
+
+    Args:
+        seed: of the run; each epoch's randomness follows from it and the epoch's number alone.
+        validate: None trains on a fixed schedule and keeps the last weights.
+        state: an earlier epoch to go on from, or None.
+        after_epoch: called with the state after every epoch.
+        bar: counts epochs.
+
+    Returns:
+        The state after the last epoch; its `best` are the weights to keep.
+    """
+    schedule = Schedule(config)
+    average = None
+    if config.ema_decay:
+        average = AveragedModel(
+            model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+        )
+    if state is None:
+        state = TrainingState(model=copy_weights(model), optimizer=optimizer.state_dict())
+    else:
+        model.load_state_dict(state.model)
+        optimizer.load_state_dict(state.optimizer)
+        if average is not None:
+            average.load_state_dict(state.average)
+
+    history = state.history
+    earlier = state.seconds
+    started = time.perf_counter()
+    while len(history) < config.num_epochs and not _out_of_patience(history, config.patience):
+        epoch = len(history) + 1
+        # Not from a running generator: then a resumed run draws what an uninterrupted one does.
+        epoch_seed = int(torch.Generator().manual_seed(seed * 100_003 + epoch).seed())
+        torch.manual_seed(epoch_seed)
+        schedule.observe([row["validation/accuracy"] for row in history] if validate else [])
+        model.train()
+        epoch_started = time.perf_counter()
+        sums: dict[str, Tensor] = {}
+        for step, batch in enumerate(batches.epoch(epoch, epoch_seed)):
+            done = epoch - 1 + step / len(batches)
+            lr = config.lr * schedule.factor(done)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            logs = _step(model, batch, objective, optimizer, config.clip_grad_norm)
+            if average is not None:
+                average.update_parameters(model)
+            for name, value in logs.items():
+                sums[name] = sums[name] + value if name in sums else value
+            if step % 16 == 0:
+                rate = (step + 1) * batches.batch_size / (time.perf_counter() - epoch_started)
+                bar.update(done, _note(epoch, config.num_epochs, rate, history))
+        means = {f"train/{name}": float(total) / len(batches) for name, total in sums.items()}
+        seconds = time.perf_counter() - epoch_started
+
+        kept = model if average is None else average.module
+        measured = validate(kept) if validate is not None else {}
+        validation_seconds = time.perf_counter() - epoch_started - seconds
+        better = config.keep == "last" or measured["validation/accuracy"] > max(
+            (row["validation/accuracy"] for row in history), default=-1.0
+        )
+        row: dict[str, Any] = {"epoch": epoch, "lr": lr, **means, **measured, "seconds": seconds}
+        row["validation_seconds"] = validation_seconds
+        row["images_per_second"] = len(batches) * batches.batch_size / seconds
+        history.append(row)
+        state = TrainingState(
+            model=copy_weights(model),
+            optimizer=optimizer.state_dict(),
+            average={} if average is None else copy_weights(average),
+            best=copy_weights(kept) if better else state.best,
+            history=history,
+            seconds=earlier + time.perf_counter() - started,
+        )
+        after_epoch(state)
+        bar.update(epoch, _note(epoch, config.num_epochs, row["images_per_second"], history))
+    return state
+
+
+def _step(
+    model: nn.Module,
+    batch: Batch,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    clip_grad_norm: float,
+) -> Logs:
+    logs: Logs = {}
+
+    def closure() -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        loss, told = objective(model, batch)
+        torch.autograd.backward(loss)
+        if clip_grad_norm:
+            nn.utils.clip_grad_norm_(model.parameters(), clip_grad_norm)
+        logs.update(told)
+        return loss
+
+    # torch types the closure as returning a float, and documents a tensor.
+    optimizer.step(closure)  # type: ignore[arg-type]
+    return logs
+
+
+def _out_of_patience(history: list[dict[str, Any]], patience: int) -> bool:
+    if not patience or not history:
+        return False
+    accuracies = [row["validation/accuracy"] for row in history]
+    return len(accuracies) - 1 - accuracies.index(max(accuracies)) >= patience
+
+
+def _note(epoch: int, num_epochs: int, rate: float, history: list[dict[str, Any]]) -> str:
+    words = f"epoch {epoch}/{num_epochs}  {rate:,.0f} images/s"
+    if history:
+        words += f"  loss {history[-1].get('train/loss', float('nan')):.3f}"
+        if "validation/accuracy" in history[-1]:
+            words += f"  validation {history[-1]['validation/accuracy']:.2%}"
+    return words

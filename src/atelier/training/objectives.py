@@ -1,0 +1,47 @@
+"""Objectives: functions of (model, batch) that return a loss and what to log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data.batches import Batch
+
+Logs = dict[str, Tensor]
+Objective = Callable[[nn.Module, Batch], tuple[Tensor, Logs]]
+"""Returns a scalar loss to go down, and scalars whose mean over the epoch is logged."""
+
+
+def supervised(*, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> Objective:
+    """Cross-entropy with the labels.
+
+    Args:
+        label_smoothing: share of the target spread over all classes (Szegedy et al. 2016,
+            arXiv:1512.00567).
+        class_weights: (K,) weight of each class in the mean.
+    """
+
+    def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Logs]:
+        logits: Tensor = model(batch.images)
+        loss = F.cross_entropy(
+            logits, batch.labels, weight=class_weights, label_smoothing=label_smoothing
+        )
+        accuracy = (logits.detach().argmax(dim=1) == batch.labels).float().mean()
+        return loss, {"loss": loss.detach(), "accuracy": accuracy}
+
+    return objective
+
+
+def balanced_class_weights(labels: Tensor, num_classes: int) -> Tensor:
+    """(K,) weights inverse to each class's frequency, of mean 1 over the images.
+
+    Args:
+        labels: (N,) int64.
+        num_classes: K.
+    """
+    counts = labels.bincount(minlength=num_classes)
+    present = (counts > 0).sum()
+    # A class without images is never asked for, whatever its weight.
+    return len(labels) / (present * counts.clamp(min=1)).float()

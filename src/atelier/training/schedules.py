@@ -1,0 +1,54 @@
+"""Learning-rate schedules, each a factor of the recipe's `lr`."""
+
+from __future__ import annotations
+
+import math
+
+from ..config import TrainConfig
+
+
+class Schedule:
+    """The factor at any time of the training; warm-up comes first in all of them.
+
+    constant    1
+    step        `step_factor` to the number of `step_epochs` that have passed
+    plateau     `step_factor` whenever validation has not got better for `step_epochs` epochs
+    cosine      half a cosine from 1 to 0 (Loshchilov and Hutter 2017, arXiv:1608.03983)
+    one-cycle   a line from 1 to 0 (Smith and Topin 2018, arXiv:1708.07120, without the momentum)
+
+    Args:
+        config: of the training.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self._plateau_factor = 1.0
+
+    def factor(self, epoch: float) -> float:
+        """What to multiply `lr` by when `epoch` epochs, fractions allowed, have passed."""
+        c = self.config
+        if epoch < c.warmup_epochs:
+            # Not from zero: the first step should move something.
+            return max(0.01, epoch / c.warmup_epochs)
+        progress = min(1.0, (epoch - c.warmup_epochs) / (c.num_epochs - c.warmup_epochs))
+        match c.schedule:
+            case "constant":
+                return 1.0
+            case "step":
+                return c.step_factor ** math.floor((epoch - c.warmup_epochs) / c.step_epochs)
+            case "plateau":
+                return self._plateau_factor
+            case "cosine":
+                return 0.5 * (1 + math.cos(math.pi * progress))
+            case "one-cycle":
+                return 1 - progress
+
+    def observe(self, accuracies: list[float]) -> None:
+        """Take in the validation accuracies of all epochs so far; only plateau looks at them."""
+        best, since, drops = -1.0, 0, 0
+        for accuracy in accuracies:
+            since = 0 if accuracy > best else since + 1
+            best = max(best, accuracy)
+            if since == self.config.step_epochs:
+                since, drops = 0, drops + 1
+        self._plateau_factor = self.config.step_factor**drops

@@ -1,0 +1,305 @@
+"""`train`: from a recipe to a run folder."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from .. import __version__
+from ..config import Recipe
+from ..data import Dataset, ImageSplit, normalization_of, obtain_dataset, split_validation
+from ..data.augment import Augmenter
+from ..data.batches import Normalizer, TrainingBatches
+from ..devices import describe_machine, keep_freed_memory, resolve_device
+from ..errors import ConfigError, DeviceError, RunError
+from ..models import Classifier, build_model, model_cost
+from ..predictions import Predictions
+from ..predictor import Predictor
+from ..progress import progress_bar
+from ..recipes import get_recipe
+from ..runs import FORMAT_VERSION, ModelCard, Run
+from ..storage import atomic_path, explained, refuse_existing, remove, write_json, write_text
+from .checkpoints import TrainingState, load_checkpoint, save_checkpoint
+from .loop import Validate, fit
+from .objectives import balanced_class_weights, supervised
+from .optimizers import build_optimizer
+
+_CHECKPOINT = "checkpoint.safetensors"
+
+
+def train(
+    recipe: str | Recipe | None = None,
+    *,
+    data: str | None = None,
+    seed: int | None = None,
+    overrides: tuple[str, ...] | list[str] = (),
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    resume: str | Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    title: str | None = None,
+) -> Run:
+    """Train a recipe and leave a run folder. The test images are not looked at.
+
+    Interrupted by Ctrl-C after its first epoch, it keeps the best weights so far, marks the run as
+    interrupted and returns it.
+
+    Args:
+        recipe: a name (``atelier train --list`` shows them) or a `Recipe`.
+        data: a data set's name or folder; None is the recipe's own, Fashion-MNIST.
+        seed: of the split, the weights, the order and the augmentation; None is the recipe's, 0.
+        overrides: ``path=value`` strings such as ``train.lr=0.01``.
+        out: the run folder; None is ``runs/RECIPE-DATA-sSEED``.
+        overwrite: replace what stands at `out`.
+        resume: a run folder to go on with; its own recipe decides everything else.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        progress: show a bar on standard error.
+        title: of that bar; None is the recipe's name.
+
+    Raises:
+        ConfigError: an unknown recipe, key or value, or a loss that is no longer a number.
+        DataError: the data set is missing or corrupt.
+        RunError: `resume` names a run that cannot go on.
+        DeviceError: this machine has no such device, or too little memory.
+        StorageError: `out` exists, no space, or no permission.
+    """
+    if resume is not None:
+        if recipe is not None or data is not None or seed is not None or overrides or out:
+            raise ConfigError(
+                "a resumed run goes on with its own recipe, data and seed",
+                fix=f"Pass --resume {shlex.quote(str(resume))} alone",
+            )
+        path = Path(resume)
+        resolved = _recipe_to_resume(path)
+    else:
+        if recipe is None:
+            raise ConfigError("train needs a recipe", fix="See `atelier train --list`")
+        resolved = resolve_recipe(recipe, data=data, seed=seed, overrides=overrides)
+        path = Path(out) if out is not None else default_run_path(resolved)
+        refuse_existing(path, overwrite=overwrite)
+
+    torch_device = resolve_device(device)
+    keep_freed_memory()
+    dataset = obtain_dataset(resolved.data, progress=progress)
+    prepared = _prepare(resolved, dataset, torch_device)
+    environment = {
+        "atelier": __version__,
+        **describe_machine(torch_device),
+        "data_fingerprint": dataset.fingerprint,
+    }
+    if resume is None:
+        state = None
+        with explained(path):
+            if path.exists():
+                remove(path)
+            path.mkdir(parents=True)
+        resolved.save(path / "recipe.json")
+        write_json(path / "environment.json", environment)
+    else:
+        _refuse_other_data(path, dataset)
+        state = load_checkpoint(path / _CHECKPOINT)
+
+    latest = state
+
+    def after_epoch(state: TrainingState) -> None:
+        nonlocal latest
+        latest = state
+        save_checkpoint(path / _CHECKPOINT, state)
+        write_text(path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in state.history))
+
+    interrupted = False
+    weights = None
+    if resolved.train.class_weights == "balanced":
+        labels = torch.from_numpy(np.array(prepared.training.labels))
+        weights = balanced_class_weights(labels, len(dataset.classes)).to(torch_device)
+    try:
+        with progress_bar(title or resolved.name, resolved.train.num_epochs, show=progress) as bar:
+            latest = fit(
+                prepared.model,
+                prepared.batches,
+                supervised(
+                    label_smoothing=resolved.train.label_smoothing, class_weights=weights
+                ),
+                build_optimizer(prepared.model, resolved.train),
+                resolved.train,
+                seed=resolved.seed,
+                validate=prepared.validate,
+                state=state,
+                after_epoch=after_epoch,
+                bar=bar,
+            )
+    except KeyboardInterrupt:
+        interrupted = True
+        if latest is None:
+            remove(path)  # nothing was learned yet
+            raise
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"the device {torch_device} has too little memory for this training",
+            fix=f"Halve the batch with --set train.batch_size={resolved.train.batch_size // 2}",
+        ) from error
+    _finish(path, prepared, latest, interrupted=interrupted)
+    return Run(path)
+
+
+def resolve_recipe(
+    recipe: str | Recipe,
+    *,
+    data: str | None = None,
+    seed: int | None = None,
+    overrides: tuple[str, ...] | list[str] = (),
+) -> Recipe:
+    """The recipe that `train` would follow for the same arguments.
+
+    Raises:
+        ConfigError: an unknown recipe, key or value.
+    """
+    found = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    changes = [] if data is None else [f"data={json.dumps(data)}"]
+    changes += [] if seed is None else [f"seed={seed}"]
+    return found.with_overrides([*changes, *overrides])
+
+
+def default_run_path(recipe: Recipe, parent: str | Path = "runs") -> Path:
+    """``PARENT/RECIPE-DATA-sSEED``."""
+    data = Path(recipe.data).resolve().name
+    return Path(parent) / f"{recipe.name}-{data}-s{recipe.seed}"
+
+
+def can_resume(path: Path) -> bool:
+    """Whether a training at `path` was stopped in a way that `train(resume=path)` can mend."""
+    return (path / _CHECKPOINT).is_file()
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    model: Classifier
+    batches: TrainingBatches
+    training: ImageSplit
+    validation: ImageSplit | None
+    card: ModelCard
+    device: torch.device
+
+    @property
+    def validate(self) -> Validate | None:
+        """Measures on the validation part, where there is one."""
+        if self.validation is None:
+            return None
+        validation = self.validation
+
+        def measure(model: nn.Module) -> dict[str, float]:
+            predictions = self.predict(model, validation)
+            probs = predictions.probs[np.arange(len(predictions)), predictions.labels]
+            return {
+                "validation/loss": float(-np.log(np.maximum(probs, 1e-12)).mean()),
+                "validation/accuracy": float(predictions.correct.mean()),
+            }
+
+        return measure
+
+    def predict(self, model: nn.Module, split: ImageSplit) -> Predictions:
+        return Predictor(model, self.card, device=str(self.device)).predict_split(split)
+
+
+def _prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> _Prepared:
+    """All that training needs, made before anything is written."""
+    training, validation = dataset.train, None
+    if recipe.train.validation_share:
+        chosen, held_out = split_validation(
+            training.labels, size=recipe.train.validation_share, seed=recipe.seed
+        )
+        training, validation = dataset.train.take(chosen), dataset.train.take(held_out)
+    mean, std = normalization_of(training.images)
+    image_shape = (dataset.channels, *dataset.image_size)
+    torch.manual_seed(recipe.seed)
+    model = build_model(recipe.model, image_shape, len(dataset.classes)).to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    card = ModelCard(
+        model=recipe.model,
+        classes=dataset.classes,
+        image_shape=image_shape,
+        mean=mean,
+        std=std,
+        background=_background(training.images),
+    )
+    normalize = Normalizer(mean, std, device)
+    fill = normalize(torch.full((1, dataset.channels, 1, 1), card.background, device=device))
+    augment = Augmenter(recipe.augment, fill.flatten(), len(training), recipe.seed, device)
+    batches = TrainingBatches(training, recipe.train.batch_size, normalize, augment, device)
+    return _Prepared(model, batches, training, validation, card, device)
+
+
+def _background(images: npt.NDArray[np.uint8]) -> int:
+    """The median byte along the edges of (at most 1,000 of) the images."""
+    some = images[:1000]
+    edges = (some[:, :, 0], some[:, :, -1], some[:, :, :, 0], some[:, :, :, -1])
+    return int(np.median(np.concatenate([edge.ravel() for edge in edges])))
+
+
+def _finish(
+    path: Path, prepared: _Prepared, state: TrainingState | None, *, interrupted: bool
+) -> None:
+    """Write what makes the folder a whole run; `metrics.json` last, for it says so."""
+    if state is None or not state.best:
+        raise RunError(f"{path} has no weights to keep")
+    prepared.model.load_state_dict(state.best)
+    with atomic_path(path / "model.safetensors") as temporary:
+        save_file(state.best, temporary)
+    write_text(path / "model.json", prepared.card.model_dump_json(indent=2) + "\n")
+    history = state.history
+    best_row = history[-1]
+    if prepared.validation is not None:
+        if Recipe.load(path / "recipe.json").train.keep == "best":
+            best_row = max(history, key=lambda row: row["validation/accuracy"])
+        prepared.predict(prepared.model, prepared.validation).save(
+            path / "predictions" / "validation.npz"
+        )
+    cost = model_cost(prepared.model, prepared.card.image_shape)
+    metrics: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "best_validation_accuracy": best_row.get("validation/accuracy"),
+        "kept_epoch": best_row["epoch"],
+        "num_epochs": len(history),
+        "interrupted": interrupted,
+        "train_seconds": state.seconds,
+        "train_images": len(prepared.training),
+        "validation_images": 0 if prepared.validation is None else len(prepared.validation),
+        "parameters": cost.parameters,
+        "multiply_adds": cost.multiply_adds,
+    }
+    write_json(path / "metrics.json", metrics)
+    # An older evaluation was of other weights.
+    (path / "predictions" / "test.npz").unlink(missing_ok=True)
+    if not interrupted:
+        (path / _CHECKPOINT).unlink(missing_ok=True)
+
+
+def _recipe_to_resume(path: Path) -> Recipe:
+    if not (path / "recipe.json").is_file():
+        raise RunError("there is no run folder to resume", got=str(path))
+    if (path / "metrics.json").is_file() and not can_resume(path):
+        raise RunError(
+            f"{path} has finished: there is nothing to resume",
+            fix="For a longer training, train anew with --set train.num_epochs=...",
+        )
+    return Recipe.load(path / "recipe.json")
+
+
+def _refuse_other_data(path: Path, dataset: Dataset) -> None:
+    with explained(path / "environment.json", "read"):
+        stored = json.loads((path / "environment.json").read_text("utf-8"))
+    if stored.get("data_fingerprint") != dataset.fingerprint:
+        raise RunError(
+            f"{path} was trained on other data than {dataset.name} holds now",
+            fix="Put the old data back, or train anew",
+        )
