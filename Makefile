@@ -5,6 +5,9 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 NOTEBOOK := multiclass-classification-for-fashion-product.ipynb
 
+# Containers often forbid Python to keep its bytecode; every import of torch then takes seconds more.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check setup notebook bench lock clean

@@ -30,7 +30,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
 
 import atelier
 from atelier.devices import describe_machine, resolve_device
@@ -44,6 +43,9 @@ class PlainImages(Dataset[tuple[Tensor, int]]):
     """Images one at a time through PIL, as torchvision.datasets.FashionMNIST gives them."""
 
     def __init__(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
+        # Here, for it takes seconds to import, and only the plain loop's process needs it.
+        from torchvision import transforms
+
         # In memory, as torchvision holds them; (N, H, W, C) for PIL.
         self.images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         self.labels = labels
