@@ -98,16 +98,16 @@ class Evaluation:
         }
 
     def __str__(self) -> str:
-        parts = ["\n".join(self._summary()), text_table(*self._class_table())]
+        parts = ["\n".join(self._summary()), text_table(*self.class_table())]
         if self.top_confusions:
-            parts.append(text_table(*self._confusion_table()))
+            parts.append(text_table(*self.confusion_table()))
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
         parts = [f"<p>{'<br>'.join(map(html.escape, self._summary()))}</p>"]
-        parts.append(html_table(*self._class_table()))
+        parts.append(html_table(*self.class_table()))
         if self.top_confusions:
-            parts.append(html_table(*self._confusion_table()))
+            parts.append(html_table(*self.confusion_table()))
         return "\n".join(parts)
 
     def _summary(self) -> list[str]:
@@ -124,14 +124,16 @@ class Evaluation:
             f"NLL {self.nll:.4f} nats, calibration error (ECE) {percent(self.ece)}",
         ]
 
-    def _class_table(self) -> tuple[list[str], list[list[str]]]:
+    def class_table(self) -> tuple[list[str], list[list[str]]]:
+        """The header and the cells of the table of classes, as text."""
         header = ["class", "precision", "recall", "F1", "images"]
         return header, [
             [row.name, *map(percent, (row.precision, row.recall, row.f1)), f"{row.support:,}"]
             for row in self.per_class
         ]
 
-    def _confusion_table(self) -> tuple[list[str], list[list[str]]]:
+    def confusion_table(self) -> tuple[list[str], list[list[str]]]:
+        """The header and the cells of the table of confusions, as text."""
         header = ["most frequent confusion", "called", "images", "of the class"]
         return header, [
             [row.true, row.predicted, f"{row.count:,}", percent(row.share)]

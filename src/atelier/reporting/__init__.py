@@ -1,1 +1,37 @@
-"""x"""
+"""Pictures and reports of data, runs and comparisons."""
+
+from .canvas import png_bytes, save_png
+from .gallery import (
+    augmented_samples,
+    confusable_pairs,
+    sample_predictions,
+    samples_per_class,
+    worst_errors,
+)
+from .plots import (
+    class_balance,
+    confusion_matrix,
+    model_comparison,
+    per_class_f1,
+    training_curves,
+)
+from .report import save_figures, write_report
+from .subjects import ReportEntry
+
+__all__ = [
+    "ReportEntry",
+    "augmented_samples",
+    "class_balance",
+    "confusable_pairs",
+    "confusion_matrix",
+    "model_comparison",
+    "per_class_f1",
+    "png_bytes",
+    "sample_predictions",
+    "samples_per_class",
+    "save_figures",
+    "save_png",
+    "training_curves",
+    "worst_errors",
+    "write_report",
+]

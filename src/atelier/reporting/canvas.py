@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from ..storage import atomic_path
 
@@ -56,6 +57,11 @@ def tidy(axes: Axes, *, grid: str = "y") -> Axes:
     return axes
 
 
+def percent_axis() -> PercentFormatter:
+    """Ticks of an axis of shares, written as in the text: 92.5 %."""
+    return PercentFormatter(1, symbol=" %")
+
+
 def show_image(axes: Axes, image: npt.NDArray[np.uint8]) -> None:
     """Draw one (C, H, W) uint8 image, of one channel in gray or of three in color, with a frame."""
     axes.set_xticks([])
@@ -65,11 +71,6 @@ def show_image(axes: Axes, image: npt.NDArray[np.uint8]) -> None:
         axes.imshow(image.transpose(1, 2, 0))
     else:
         axes.imshow(image[0], cmap="gray", vmin=0, vmax=255)
-
-
-def heading(target: Figure | SubFigure, text: str) -> None:
-    """The title of a whole figure, at its left edge."""
-    target.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
 
 
 def png_bytes(drawing: Figure) -> bytes:

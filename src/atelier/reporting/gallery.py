@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from ..evaluation import evaluate_predictions
 from ..predictions import Predictions
@@ -88,7 +87,7 @@ def sample_predictions(
         true = int(predictions.labels[index])
         right = predicted[index] == true
         _frame(picture, right=right)
-        word = "✓" if right else f"✗ is {plain(predictions.classes[true], 14)}"
+        word = "✓ right" if right else f"✗ is {plain(predictions.classes[true], 14)}"
         bars.set_title(
             word, loc="left", fontsize=9, fontweight="bold", color=RIGHT if right else WRONG, pad=2
         )
@@ -131,8 +130,9 @@ def confusable_pairs(
         return None
     confidence, predicted = predictions.probs.max(axis=1), predictions.predicted
     drawing = figure(10, 0.6 + 0.8 * len(confusions))
-    left, right = drawing.subfigures(1, 2, width_ratios=[1, 1.25])
-    axes = left.subplots()
+    # One grid for both, so that each bar stands at the height of its examples.
+    grid = drawing.add_gridspec(len(confusions), examples + 1, width_ratios=[4, *[1] * examples])
+    axes = drawing.add_subplot(grid[:, 0])
     height = range(len(confusions))
     bars = axes.barh(height, [confusion.count for confusion in confusions], color=BLUE, height=0.5)
     notes = [f"{confusion.count:,}  ({100 * confusion.share:.1f} %)" for confusion in confusions]
@@ -144,17 +144,13 @@ def confusable_pairs(
     axes.margins(x=0.35)
     axes.set_xlabel("images (share of the true class)", fontsize=9)
     tidy(axes, grid="x")
-    grid = right.subplots(len(confusions), examples, squeeze=False)
-    for confusion, row in zip(confusions, grid, strict=True):
+    for row, confusion in enumerate(confusions):
         true = predictions.classes.index(confusion.true)
         called = predictions.classes.index(confusion.predicted)
         own = np.flatnonzero((predictions.labels == true) & (predicted == called))
         own = own[np.argsort(-confidence[own], kind="stable")]
-        for position, cell in enumerate(row):
-            cell.axis("off")
-            if position < len(own):
-                cell.axis("on")
-                show_image(cell, images[own[position]])
+        for position, index in enumerate(own[:examples]):
+            show_image(drawing.add_subplot(grid[row, position + 1]), images[index])
     return drawing
 
 
@@ -189,7 +185,6 @@ def _probability_bars(
     axes.spines[:].set_visible(False)
     axes.set_yticks([])
     axes.set_xticks([])
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
     for y, k in enumerate(top):
         is_true = k == true
         axes.barh(y, 1, height=0.32, color=PALE)

@@ -11,10 +11,10 @@ import seaborn as sns
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from ..evaluation import Comparison, Evaluation
-from .canvas import BLUE, GRAY, INK, MARKERS, PALETTE, figure, heading, plain, tidy
+from .canvas import GRAY, INK, MARKERS, PALETTE, figure, percent_axis, plain, tidy
 
 _MOST_ANNOTATED_CLASSES = 20
 
@@ -51,7 +51,7 @@ def training_curves(histories: Mapping[str, History]) -> Figure:
             accuracy.plot(*best, "o", ms=11, mfc="none", mec=color, mew=1.5)
     loss.set_ylabel("loss")
     accuracy.set_ylabel("accuracy")
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1))
+    accuracy.yaxis.set_major_formatter(percent_axis())
     for axes in (loss, accuracy):
         tidy(axes).set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -88,6 +88,7 @@ def class_balance(labels: Mapping[str, npt.NDArray[np.int64]], classes: Sequence
         axes.set_title(f"{plain(part)}: {len(own):,} images", fontsize=10, loc="left")
         axes.margins(x=0.2, y=0.02)
         tidy(axes, grid="x").xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     panels[0].set_yticks(range(len(classes)), [plain(name) for name in classes])
     panels[0].invert_yaxis()
     return drawing
@@ -128,9 +129,13 @@ def confusion_matrix(confusion: npt.NDArray[np.int64], classes: Sequence[str]) -
         square=True,
         xticklabels=names,
         yticklabels=names,
-        cbar_kws={"format": PercentFormatter(1), "shrink": 0.7, "ticks": [0, 0.05, 0.2, 0.5, 1]},
+        cbar_kws={
+            "label": "share of the true class",
+            "format": percent_axis(),
+            "shrink": 0.7,
+            "ticks": [0, 0.05, 0.2, 0.5, 1],
+        },
     )
-    axes.collections[0].colorbar.set_label("share of the true class", fontsize=9)
     axes.set_xlabel("predicted class", fontsize=10)
     axes.set_ylabel("true class", fontsize=10)
     axes.tick_params(axis="x", rotation=40, labelsize=9)
@@ -151,7 +156,6 @@ def per_class_f1(evaluations: Mapping[str, Evaluation]) -> Figure:
     height = np.arange(len(names))
     lowest, highest = np.nanmin(scores, axis=0)[order], np.nanmax(scores, axis=0)[order]
     if len(evaluations) == 1:
-        axes.hlines(height, 0, highest, color=BLUE, lw=1.2, alpha=0.5)
         for y, x in zip(height, highest, strict=True):
             axes.annotate(
                 f"{100 * x:.1f} %",
@@ -170,9 +174,9 @@ def per_class_f1(evaluations: Mapping[str, Evaluation]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("F1 on the test images")
     axes.set_xlim(max(0.0, float(np.nanmin(scores)) - 0.08), 1.02)
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_formatter(percent_axis())
     axes.margins(y=0.05)
-    tidy(axes, grid="x")
+    tidy(axes, grid="both")
     if len(evaluations) > 1:
         drawing.legend(loc="outside upper center", ncols=min(len(evaluations), 5), frameon=False)
     return drawing
@@ -210,8 +214,8 @@ def model_comparison(comparison: Comparison) -> Figure:
             Line2D([], [], color=INK, lw=0, marker="|", ms=9, label="one seed"),
         ]
     drawing.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    panels[0].xaxis.set_major_locator(MaxNLocator(5))
-    tidy(panels[0], grid="x").xaxis.set_major_formatter(PercentFormatter(1))
+    panels[0].xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    tidy(panels[0], grid="x").xaxis.set_major_formatter(percent_axis())
     if timed:
         axes = panels[1]
         for row in timed:
@@ -229,7 +233,7 @@ def model_comparison(comparison: Comparison) -> Figure:
         axes.set_ylabel("test accuracy")
         axes.margins(x=0.25, y=0.12)
         axes.set_xlim(left=0)
-        tidy(axes, grid="both").yaxis.set_major_formatter(PercentFormatter(1))
+        tidy(axes, grid="both").yaxis.set_major_formatter(percent_axis())
     return drawing
 
 

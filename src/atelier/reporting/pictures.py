@@ -1,0 +1,203 @@
+"""Every figure of a report with its title, its caption and its words for the blind."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..evaluation import Comparison
+from ..evaluation.tables import percent
+from . import gallery, plots
+from .canvas import png_bytes
+from .subjects import DatasetLike, ReportEntry, test_images
+
+_CSS_PIXELS_PER_INCH = 96
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure with its words: `key` names its file, `alt` says what a reader would see in it."""
+
+    key: str
+    title: str
+    figure: Figure
+    alt: str
+    caption: str
+
+    @property
+    def source(self) -> str:
+        """The PNG as a data address."""
+        return "data:image/png;base64," + base64.b64encode(png_bytes(self.figure)).decode("ascii")
+
+    @property
+    def width(self) -> int:
+        """In CSS pixels."""
+        return round(self.figure.get_figwidth() * _CSS_PIXELS_PER_INCH)
+
+    @property
+    def height(self) -> int:
+        """In CSS pixels."""
+        return round(self.figure.get_figheight() * _CSS_PIXELS_PER_INCH)
+
+
+def overview_pictures(
+    named: Mapping[str, ReportEntry], comparison: Comparison | None
+) -> list[Picture]:
+    """The pictures of several runs side by side; none for a single run."""
+    if len(named) < 2:
+        return []
+    evaluations = {name: entry.evaluation for name, entry in named.items()}
+    pictures = []
+    if comparison is not None:
+        pictures.append(
+            Picture(
+                "model_comparison",
+                "Accuracy with its intervals",
+                plots.model_comparison(comparison),
+                "Dots with error bars: "
+                + "; ".join(f"{row.name} {percent(row.accuracy)}" for row in comparison.rows),
+                "Overlapping intervals do not settle whether two models differ: they saw the same "
+                "images, and the paired test above is the sharper one.",
+            )
+        )
+    histories = {name: entry.run.history for name, entry in named.items() if entry.run.history}
+    if histories:
+        pictures.append(
+            Picture(
+                "training_curves",
+                "Training of all runs",
+                plots.training_curves(histories),
+                f"Loss and accuracy by epoch of {', '.join(histories)}",
+                _CURVES_CAPTION,
+            )
+        )
+    pictures.append(
+        Picture(
+            "per_class_f1",
+            "F1 of each class",
+            plots.per_class_f1(evaluations),
+            f"F1 of each class for {', '.join(evaluations)}; the tables below hold the figures",
+            "The hardest classes are on top.",
+        )
+    )
+    return pictures
+
+
+_CURVES_CAPTION = (
+    "Training figures are taken while the model learns, on augmented images and with dropout "
+    "where the recipe has them, so they may lie below those of validation."
+)
+
+
+def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Picture]:
+    """The pictures of one run.
+
+    Raises:
+        RunError: the predictions are not of this data set's test images.
+    """
+    result, predictions = entry.evaluation, entry.predictions
+    images = test_images(dataset, predictions, name)
+    top = "; ".join(
+        f"{c.true} called {c.predicted} {c.count:,} times" for c in result.top_confusions[:3]
+    )
+    pictures = []
+    if entry.run.history:
+        pictures.append(
+            Picture(
+                "training_curves",
+                "Training",
+                plots.training_curves({name: entry.run.history}),
+                f"Loss and accuracy of {name} over {len(entry.run.history)} epochs",
+                _CURVES_CAPTION,
+            )
+        )
+    if entry.augmented is not None:
+        pictures.append(
+            Picture(
+                "augmented_samples",
+                "What training saw",
+                gallery.augmented_samples(*entry.augmented),
+                "Training images and several augmented versions of each",
+                "Each draw is independent. An image whose class you could no longer tell is "
+                "augmented too much.",
+            )
+        )
+    pictures += [
+        Picture(
+            "confusion_matrix",
+            "Confusion matrix",
+            plots.confusion_matrix(result.confusion, predictions.classes),
+            f"Confusion matrix of {name}. Most frequent errors: {top or 'none'}",
+            "Per cent of each true class, with the number of images below. The color grows with "
+            "the square root, so that rare errors can be seen.",
+        ),
+        Picture(
+            "per_class_f1",
+            "F1 of each class",
+            plots.per_class_f1({name: result}),
+            f"F1 of each class of {name}; the table holds the figures",
+            "The hardest classes are on top.",
+        ),
+        Picture(
+            "sample_predictions",
+            "Sample predictions",
+            gallery.sample_predictions(images, predictions),
+            "Twelve random test images with the three most probable classes of each",
+            "Drawn at random, not chosen. The bar of the true class is blue; a dashed frame and a "
+            "cross mark an error.",
+        ),
+    ]
+    worst = gallery.worst_errors(images, predictions)
+    pairs = gallery.confusable_pairs(images, predictions)
+    if worst is not None:
+        pictures.append(
+            Picture(
+                "worst_errors",
+                "Worst errors",
+                worst,
+                "The errors that the model was most sure of, each with what it was called",
+                "Above each image what it was called and how sure the model was; below it the "
+                "label. Some of these labels may be wrong.",
+            )
+        )
+    if pairs is not None:
+        pictures.append(
+            Picture(
+                "confusable_pairs",
+                "Confusable pairs",
+                pairs,
+                f"The most frequent confusions, with examples: {top}",
+                "True class → predicted class, with the errors the model was most sure of.",
+            )
+        )
+    return pictures
+
+
+def data_pictures(dataset: DatasetLike) -> list[Picture]:
+    """The pictures of the data set."""
+    parts = {"training": dataset.train.labels, "test": dataset.test.labels}
+    ranges = ", ".join(
+        f"{part} {counts.min():,} to {counts.max():,}"
+        for part, own in parts.items()
+        for counts in (np.bincount(own, minlength=len(dataset.classes)),)
+    )
+    return [
+        Picture(
+            "class_balance",
+            "Class balance",
+            plots.class_balance(parts, dataset.classes),
+            f"Images per class: {ranges}",
+            "A model that learns from unequal classes tends to favor the frequent ones.",
+        ),
+        Picture(
+            "samples",
+            "Samples of each class",
+            gallery.samples_per_class(dataset.train.images, dataset.train.labels, dataset.classes),
+            f"Random training images of {', '.join(dataset.classes[:25])}",
+            "Drawn at random from the training images.",
+        ),
+    ]
