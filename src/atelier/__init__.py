@@ -16,7 +16,6 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .config import Recipe
     from .data import Dataset, fetch, load_dataset
-    from .demo import demo
     from .errors import AtelierError
     from .evaluation import Comparison, Evaluation, evaluate
     from .predictions import Predictions
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from .recipes import RECIPES, get_recipe
     from .reporting import report
     from .runs import Run, load_run
+    from .showcase import demo
     from .sweeps import compare
     from .training import train
 
@@ -40,7 +40,7 @@ _HOMES = {
     "Recipe": "config",
     "Run": "runs",
     "compare": "sweeps",
-    "demo": "demo",
+    "demo": "showcase",
     "evaluate": "evaluation",
     "fetch": "data",
     "get_recipe": "recipes",

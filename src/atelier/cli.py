@@ -14,7 +14,7 @@ from . import __version__
 from .errors import AtelierError
 
 # What typer raises for words that it cannot parse; it keeps its own copy of click private.
-_UsageError = typer.BadParameter.__bases__[0]
+_UsageError: Any = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="atelier",
@@ -66,9 +66,9 @@ def fetch(
         Path | None, typer.Option("--from", help="A folder that has the four IDX files.")
     ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Replace the cached copy.")] = False,
-    out: Annotated[
-        Path, typer.Option(help="Where the pictures of the data go.")
-    ] = Path("runs/data"),
+    out: Annotated[Path, typer.Option(help="Where the pictures of the data go.")] = Path(
+        "runs/data"
+    ),
     quiet: Quiet = False,
 ) -> None:
     """Get a data set, check its bytes, and show what is in it."""
@@ -229,7 +229,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Train four models, compare them, and leave a report: the whole tool in one command."""
-    from .demo import demo
+    from .showcase import demo
 
     result, path = demo(out, data=data, device=device, progress=not quiet)
     print(result)
@@ -263,7 +263,11 @@ def main(arguments: list[str] | None = None) -> None:
         code = app(words, prog_name="atelier", standalone_mode=False)
         sys.stdout.flush()
     except _UsageError as error:
-        _complain(f"{error.format_message()}. See atelier {words[0] if words else ''} --help")
+        if not words:  # `atelier` alone: the help is the answer
+            print(error.format_message())
+        else:
+            verb = f" {words[0]}" if words[0] in _verbs() else ""
+            _complain(f"{error.format_message().rstrip('.?')}. See `atelier{verb} --help`")
         code = 2
     except AtelierError as error:
         if debug:
@@ -283,6 +287,10 @@ def main(arguments: list[str] | None = None) -> None:
         _complain(f"a defect of atelier, {type(error).__name__}: {error}. Add --debug to see where")
         code = 1
     sys.exit(code)
+
+
+def _verbs() -> set[str]:
+    return {command.callback.__name__ for command in app.registered_commands if command.callback}
 
 
 def _drop_output() -> None:

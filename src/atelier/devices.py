@@ -42,7 +42,7 @@ def keep_freed_memory() -> None:
 
     A training step frees and asks for the same tens of megabytes over and over; by default each
     round trip is a system call and a page fault for every 4 KiB, which costs small convolutional
-    networks 10 to 20 % of their time on a CPU. Elsewhere than on Linux with glibc this does nothing.
+    networks 10 to 20 % of their time on a CPU. Other systems than Linux with glibc are left alone.
     """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

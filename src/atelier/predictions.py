@@ -46,17 +46,20 @@ class Predictions:
         shifted = self.logits.astype(np.float64)
         shifted -= shifted.max(axis=1, keepdims=True)
         exp: npt.NDArray[np.float64] = np.exp(shifted)
-        return exp / exp.sum(axis=1, keepdims=True)
+        probs: npt.NDArray[np.float64] = exp / exp.sum(axis=1, keepdims=True)
+        return probs
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
         """(N,) the class with the largest logit."""
-        return self.logits.argmax(axis=1).astype(np.int64)
+        classes: npt.NDArray[np.int64] = self.logits.argmax(axis=1).astype(np.int64)
+        return classes
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
         """(N,) whether the predicted class is the true one."""
-        return self.predicted == self.labels
+        correct: npt.NDArray[np.bool_] = self.predicted == self.labels
+        return correct
 
     def save(self, path: str | Path) -> None:
         """Write a compressed .npz, whole or not at all.

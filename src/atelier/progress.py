@@ -50,7 +50,8 @@ class _LineBar:
         self._last = now
         left = (now - self._start) * (self._total - completed) / completed
         share = 100 * completed / self._total
-        print(f"{self._title} {share:3.0f} %  {note}  {left:.0f} s left", file=sys.stderr, flush=True)
+        line = f"{self._title} {share:3.0f} %  {note}  {left:.0f} s left"
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager

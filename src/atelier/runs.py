@@ -145,7 +145,8 @@ class Run:
         changes = _differences(start.model_dump(mode="json"), recipe.model_dump(mode="json"))
         words = ["atelier", "train", recipe.name, "--data", recipe.data, "--seed", str(recipe.seed)]
         for path, value in changes:
-            words += ["--set", f"{path}={json.dumps(value) if not isinstance(value, str) else value}"]
+            text = value if isinstance(value, str) else json.dumps(value)
+            words += ["--set", f"{path}={text}"]
         return shlex.join(words)
 
     def has_predictions(self, split: str) -> bool:
@@ -185,7 +186,7 @@ class Run:
                 f"the weights {path} are corrupt or not of this network: {error}"
             ) from error
         # The layout that convolutions on a CPU like best; the numbers are the same.
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)
         return model.eval()
 
     def _predictions_path(self, split: str) -> Path:

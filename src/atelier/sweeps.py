@@ -78,7 +78,7 @@ def gather(
         raise ConfigError("there is nothing to compare", fix="Name two or more recipes or runs")
     if seeds < 1:
         raise ConfigError("the number of seeds is out of range", got=seeds, allowed="1 or more")
-    # Everything is resolved before the first training starts: a typing error should not cost an hour.
+    # All are resolved before the first training starts: a typing error should not cost an hour.
     found: list[Run | Recipe] = []
     for target in targets:
         if isinstance(target, Run):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -123,9 +125,11 @@ def load_dataset(spec: str | Path) -> Dataset:
     if spec == SAMPLE:
         return _load_sample()
     folder = Path(spec).expanduser()
-    if folder.is_dir():
+    with readable(folder):
+        is_folder, exists = folder.is_dir(), folder.exists()
+    if is_folder:
         return read_idx_folder(folder).dataset
-    if folder.exists():
+    if exists:
         raise DataError(
             f"the data set {str(spec)!r} is a file",
             allowed=f"{FASHION_MNIST}, {SAMPLE}, or a folder of IDX files",
@@ -150,7 +154,9 @@ def open_cached(name: str) -> Dataset:
         DataError: not fetched yet, or damaged since.
     """
     folder = cached_path(name)
-    if not folder.exists():
+    with readable(folder):
+        exists = folder.exists()
+    if not exists:
         raise DataError(
             f"{name} is not on this machine yet (looked in {folder})",
             fix=f"Run `atelier fetch {name}`",
@@ -292,13 +298,25 @@ def _find(folder: Path, part: str, kind: str, rank: str) -> Path:
         for mark in "-.":
             for end in ("", ".gz"):
                 path = folder / f"{start}-{kind}{mark}{rank}-ubyte{end}"
-                if path.is_file():
-                    return path
+                with readable(path):
+                    if path.is_file():
+                        return path
     raise DataError(
         f"the folder {folder} has no {'test' if part == 't10k' else 'training'} {kind}",
         allowed=f"{part}-{kind}-{rank}-ubyte or .gz",
         fix="A data set needs four files: images and labels, for training and for test",
     )
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Even asking whether a path exists can fail: no permission, or too long a name."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot read {path}: {error.strerror or error}", fix="Check the path and permissions"
+        ) from error
 
 
 def _read_classes(path: Path) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from ..progress import Bar, progress_bar
 from ..storage import explained
 from . import datasets
 from .cache import cache_dir, save_arrays
-from .datasets import FASHION_MNIST, Dataset
+from .datasets import FASHION_MNIST, Dataset, readable
 
 Say = Callable[[str], None]
 
@@ -128,8 +128,9 @@ def _keep(dataset: Dataset, say: Say) -> Dataset:
 
 
 def _read_checked(folder: Path) -> Dataset:
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}")
+    with readable(folder):
+        if not folder.is_dir():
+            raise DataError(f"there is no folder {folder}")
     read = datasets.read_idx_folder(folder)
     for part, expected in datasets.FASHION_MNIST_CHECKSUMS.items():
         if read.checksums[part] != expected:

@@ -58,7 +58,7 @@ class Cost(NamedTuple):
 def model_cost(model: nn.Module, image_shape: ImageShape) -> Cost:
     """Count the trainable parameters, and the multiply-adds of one image's forward pass.
 
-    Counted are matrix products and convolutions, as is usual in the field; element-wise work is not.
+    Counted are matrix products and convolutions, as is usual; element-wise work is not.
     """
     was_training = model.training
     device = next(model.parameters()).device

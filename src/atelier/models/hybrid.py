@@ -52,7 +52,8 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, dim) to (N, T, dim)."""
         x = x + self.attend(x)
-        return x + self.feed(x)
+        result: Tensor = x + self.feed(x)
+        return result
 
 
 class Tokens(nn.Module):
@@ -79,7 +80,8 @@ class AttentionPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, dim) to (N, dim)."""
         x = self.norm(x)
-        return (self.score(x).softmax(dim=1).mT @ x).squeeze(1)
+        pooled: Tensor = (self.score(x).softmax(dim=1).mT @ x).squeeze(1)
+        return pooled
 
 
 def build_hybrid(config: HybridConfig, image_shape: ImageShape, num_classes: int) -> Classifier:

@@ -1,5 +1,5 @@
 """Training: the loop, and what it is given."""
 
-from .train import can_resume, default_run_path, resolve_recipe, train
+from .entry import can_resume, default_run_path, resolve_recipe, train
 
 __all__ = ["can_resume", "default_run_path", "resolve_recipe", "train"]

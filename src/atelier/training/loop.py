@@ -1,7 +1,8 @@
 """The only training loop.
 
-It sees a model, batches, an objective and an optimizer, and knows nothing of what they are: methods
-differ by the objective they pass, and optimizers that need two passes get the closure to call twice.
+It sees a model, batches, an objective and an optimizer, and knows nothing of what they are:
+methods differ by the objective they pass, and optimizers that need two passes get the closure to
+call twice.
 """
 
 from __future__ import annotations
@@ -65,9 +66,8 @@ def fit(
     schedule = Schedule(config)
     average = None
     if config.ema_decay:
-        average = AveragedModel(
-            model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
-        )
+        average_step = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+        average = AveragedModel(model, multi_avg_fn=average_step, use_buffers=True)
     if state is None:
         state = TrainingState(model=copy_weights(model), optimizer=optimizer.state_dict())
     else:

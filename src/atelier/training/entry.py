@@ -127,9 +127,7 @@ def train(
             latest = fit(
                 prepared.model,
                 prepared.batches,
-                supervised(
-                    label_smoothing=resolved.train.label_smoothing, class_weights=weights
-                ),
+                supervised(label_smoothing=resolved.train.label_smoothing, class_weights=weights),
                 build_optimizer(prepared.model, resolved.train),
                 resolved.train,
                 seed=resolved.seed,
@@ -223,7 +221,7 @@ def _prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> _Prepare
     image_shape = (dataset.channels, *dataset.image_size)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, image_shape, len(dataset.classes)).to(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     card = ModelCard(
         model=recipe.model,
         classes=dataset.classes,
