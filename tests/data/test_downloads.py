@@ -2,7 +2,10 @@
 
 import gzip
 import http.server
+import signal
+import subprocess
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -169,4 +172,32 @@ def test_apt_that_hangs_is_ended(programs, monkeypatch, left_behind):
     write_program(programs / "apt-get", "exec sleep 30")
     with pytest.raises(DataError, match="took over"):
         fetch(progress=False)
+    assert left_behind() == []
+
+
+def test_apt_is_ended_with_an_interrupted_fetch(programs, left_behind, monkeypatch):
+    write_program(
+        programs / "apt-get",
+        """if [ "$2" = --print-uris ]; then echo "'http://mirror/x.deb' x.deb 9 SHA256:00"
+        else echo half > x.deb; exec sleep 30; fi""",
+    )
+    started = []
+
+    class InterruptedBar:
+        def update(self, _completed, _note=""):
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def interrupted(*_args, **_options):
+        yield InterruptedBar()
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1]
+    )
+    monkeypatch.setattr(sources, "progress_bar", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetch()
+    assert len(started) == 2
+    assert started[-1].returncode == -signal.SIGKILL
     assert left_behind() == []

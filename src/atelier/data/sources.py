@@ -254,6 +254,7 @@ def _run(command: list[str], folder: Path, watch: Callable[[], None] = lambda: N
                         ) from None
         except BaseException:
             process.kill()
+            process.wait()
             raise
     if process.returncode != 0:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
