@@ -215,6 +215,10 @@ class Recipe(_Strict):
             place[last] = _value(text.strip())
         return _validated(changed, "the recipe")
 
+    def without_seed(self) -> Recipe:
+        """The same recipe with seed 0: equal for runs that differ by nothing but the seed."""
+        return self.model_copy(update={"seed": 0})
+
     def save(self, path: Path) -> None:
         """Write the recipe as JSON, whole or not at all."""
         write_json(path, self.model_dump(mode="json"))

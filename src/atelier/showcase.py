@@ -50,5 +50,12 @@ def demo(
             progress=progress,
         )
     comparison = compare_runs(runs, device=device)
-    path = report(runs, Path(out) / "report.html", overwrite=True, device=device)
+    path = report(
+        runs,
+        Path(out) / "report.html",
+        overwrite=True,
+        comparison=comparison,
+        device=device,
+        progress=progress,
+    )
     return comparison, path

@@ -113,9 +113,9 @@ def compare_runs(runs: Sequence[Run], *, device: str = "auto") -> Comparison:
         ConfigError: fewer than two different recipes.
         RunError: the runs were evaluated on different images, or one stands twice.
     """
-    groups: dict[str, list[Run]] = {}
+    groups: dict[Recipe, list[Run]] = {}
     for run in runs:
-        groups.setdefault(_without_seed(run.recipe), []).append(run)
+        groups.setdefault(run.recipe.without_seed(), []).append(run)
     if len(groups) < 2:
         raise ConfigError("a comparison needs two different recipes or more", got=len(groups))
     names = [group[0].recipe.name for group in groups.values()]
@@ -147,10 +147,6 @@ def compare_runs(runs: Sequence[Run], *, device: str = "auto") -> Comparison:
 
 def _seed(run: Run) -> int:
     return run.recipe.seed
-
-
-def _without_seed(recipe: Recipe) -> str:
-    return recipe.model_copy(update={"seed": 0}).model_dump_json()
 
 
 def _refuse_other_recipe(path: Path, recipe: Recipe) -> None:

@@ -324,18 +324,21 @@ def _say(pair: Pair, n: int) -> str:
         f"{percent(shares[0])} against {percent(shares[1])}; on {n:,} images {only[0]:,} were "
         f"right only for {a} and {only[1]:,} only for {b}"
     )
-    p = f"{p_value(test.p_holm)} (Holm)"
-    if test.verdict:
-        text = f"{a} is better than {b} ({where}): {facts}, {p}."
-    else:
-        text = f"{a} and {b} are indistinguishable here ({where}): {facts}, {p}."
     others = [
         f"{other.seed_a} ({_outcome(pair, other)}, {p_value(other.p_holm)})"
         for other in pair.tests[1:]
         if other.verdict != test.verdict
     ]
+    verdict = f"{a} is better than {b}" if test.verdict else f"{a} and {b} are indistinguishable"
     if others:
-        text += f" The same test disagrees on seed {', '.join(others)}."
+        verdict += f" on {where}, but not on every seed"
+    elif len(pair.tests) > 1:
+        verdict += f" on each of {len(pair.tests)} seeds, as on {where}"
+    else:
+        verdict += f" here ({where})"
+    text = f"{verdict}: {facts}, {p_value(test.p_holm)} (Holm)."
+    if others:
+        text += f" The same test says otherwise on seed {', '.join(others)}."
     if pair.difference is not None:
         text += " " + _say_over_seeds(pair, *pair.difference)
     return text

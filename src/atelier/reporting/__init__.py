@@ -1,6 +1,7 @@
 """Pictures and reports of data, runs and comparisons."""
 
 from .canvas import png_bytes, save_png
+from .entry import augmented_examples, report, save_data_figures
 from .gallery import (
     augmented_samples,
     confusable_pairs,
@@ -20,6 +21,7 @@ from .subjects import ReportEntry
 
 __all__ = [
     "ReportEntry",
+    "augmented_examples",
     "augmented_samples",
     "class_balance",
     "confusable_pairs",
@@ -27,8 +29,10 @@ __all__ = [
     "model_comparison",
     "per_class_f1",
     "png_bytes",
+    "report",
     "sample_predictions",
     "samples_per_class",
+    "save_data_figures",
     "save_figures",
     "save_png",
     "training_curves",

@@ -14,11 +14,26 @@ from matplotlib.figure import Figure
 
 from ..evaluation import evaluate_predictions
 from ..predictions import Predictions
-from .canvas import BLUE, GRAY, INK, PALE, RIGHT, WRONG, figure, plain, show_image, tidy
+from .canvas import (
+    BLUE,
+    GRAY,
+    INK,
+    PALE,
+    RIGHT,
+    WRONG,
+    board,
+    drawing_of,
+    label_width,
+    place_bar,
+    place_image,
+    plain,
+)
 
 Images = npt.NDArray[np.uint8]
 
 _MOST_CLASSES = 25
+_EDGE = 0.1  # inches kept free around and between
+_NAME = 16  # characters of a class name beside an image
 
 
 def samples_per_class(
@@ -32,18 +47,20 @@ def samples_per_class(
     """A row of random images for each class; of more than 25 classes the first 25."""
     shown = list(classes)[:_MOST_CLASSES]
     rng = np.random.default_rng(seed)
-    drawing = figure(9, 0.3 + 0.68 * len(shown))
-    grid = drawing.subplots(len(shown), per_class, squeeze=False)
-    for k, (name, row) in enumerate(zip(shown, grid, strict=True)):
+    size, left = 0.66, label_width(shown)
+    pitch = size + _EDGE
+    sheet = board(left + per_class * pitch + _EDGE, len(shown) * pitch + _EDGE)
+    for k, name in enumerate(shown):
         own = np.flatnonzero(labels == k)
-        chosen = rng.choice(own, size=min(per_class, len(own)), replace=False)
-        for position, axes in enumerate(row):
-            axes.axis("off")
-            if position < len(chosen):
-                axes.axis("on")
-                show_image(axes, images[chosen[position]])
-        _left_label(row[0], plain(name) if len(own) else f"{plain(name)} (none)")
-    return drawing
+        top = _EDGE + k * pitch
+        _text(sheet, left - 0.02, top + size / 2, plain(name), ha="right")
+        for position, index in enumerate(
+            rng.choice(own, size=min(per_class, len(own)), replace=False)
+        ):
+            place_image(sheet, images[index], left + _EDGE + position * pitch, top, size)
+        if not len(own):
+            _text(sheet, left + _EDGE, top + size / 2, "no images", color=GRAY)
+    return drawing_of(sheet)
 
 
 def augmented_samples(original: Images, augmented: Images) -> Figure:
@@ -54,71 +71,69 @@ def augmented_samples(original: Images, augmented: Images) -> Figure:
         augmented: (N, V, C, H, W) uint8, V draws for each image.
     """
     rows, draws = augmented.shape[:2]
-    drawing = figure(9, 0.4 + 0.95 * rows)
-    grid = drawing.subplots(rows, draws + 2, squeeze=False, width_ratios=[1, 0.15, *[1] * draws])
-    for image, variants, axes in zip(original, augmented, grid, strict=True):
-        show_image(axes[0], image)
-        axes[1].axis("off")
-        for variant, cell in zip(variants, axes[2:], strict=True):
-            show_image(cell, variant)
-    grid[0, 0].set_title("original", fontsize=9)
-    grid[0, 2].set_title("as training sees it", fontsize=9, loc="left")
-    return drawing
+    size, top, gap = 0.82, 0.32, 0.3
+    pitch = size + _EDGE
+    sheet = board(2 * _EDGE + pitch + gap + draws * pitch, top + rows * pitch)
+    _text(sheet, _EDGE, top / 2, "original")
+    _text(sheet, _EDGE + pitch + gap, top / 2, "as training sees it")
+    for row, (image, variants) in enumerate(zip(original, augmented, strict=True)):
+        y = top + row * pitch
+        place_image(sheet, image, _EDGE, y, size)
+        for position, variant in enumerate(variants):
+            place_image(sheet, variant, _EDGE + gap + (position + 1) * pitch, y, size)
+    return drawing_of(sheet)
 
 
 def sample_predictions(
     images: Images, predictions: Predictions, *, count: int = 12, seed: int = 0
 ) -> Figure:
     """Random images with the three most probable classes; a tick or a cross says right or wrong."""
-    chosen = np.random.default_rng(seed).permutation(len(predictions))[:count]
-    chosen.sort()
-    columns = 3
-    rows = -(-len(chosen) // columns)
-    drawing = figure(10, 1.45 * rows)
-    grid = drawing.subplots(rows, 2 * columns, squeeze=False, width_ratios=[1, 1.15] * columns)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(predictions))[:count])
+    columns, size, bar = min(3, len(chosen)), 1.2, 1.65
+    across, down = size + bar + 4 * _EDGE, size + 2 * _EDGE
+    sheet = board(columns * across, -(-len(chosen) // columns) * down)
     probs, predicted = predictions.probs, predictions.predicted
-    for axes in grid.flat:
-        axes.axis("off")
     for position, index in enumerate(chosen):
         row, column = divmod(position, columns)
-        picture, bars = grid[row, 2 * column], grid[row, 2 * column + 1]
-        picture.axis("on")
-        show_image(picture, images[index])
+        x, y = _EDGE + column * across, _EDGE + row * down
         true = int(predictions.labels[index])
-        right = predicted[index] == true
-        _frame(picture, right=right)
-        word = "✓ right" if right else f"✗ is {plain(predictions.classes[true], 14)}"
-        bars.set_title(
-            word, loc="left", fontsize=9, fontweight="bold", color=RIGHT if right else WRONG, pad=2
-        )
-        _probability_bars(bars, probs[index], predictions.classes, true)
-    return drawing
+        right = bool(predicted[index] == true)
+        color = RIGHT if right else WRONG
+        place_image(sheet, images[index], x, y, size, frame=color, line=2, dashed=not right)
+        x += size + 1.2 * _EDGE
+        verdict = "✓ right" if right else f"✗ is {plain(predictions.classes[true], _NAME)}"
+        _text(sheet, x, y + 0.08, verdict, color=color, weight="bold")
+        for rank, k in enumerate(np.argsort(-probs[index], kind="stable")[:3]):
+            level = y + 0.3 + 0.32 * rank
+            _text(sheet, x, level, plain(predictions.classes[k], _NAME), size=8)
+            _text(sheet, x + bar, level, _sure(probs[index, k]), size=8, ha="right")
+            place_bar(sheet, x, level + 0.08, bar, 0.1, PALE)
+            length = bar * float(probs[index, k])
+            place_bar(sheet, x, level + 0.08, length, 0.1, RIGHT if k == true else GRAY)
+    return drawing_of(sheet)
 
 
 def worst_errors(images: Images, predictions: Predictions, *, count: int = 18) -> Figure | None:
     """The errors with the highest confidence, worst first; None where there is no error."""
-    probs, predicted = predictions.probs, predictions.predicted
-    confidence = probs.max(axis=1)
+    confidence, predicted = predictions.probs.max(axis=1), predictions.predicted
     wrong = np.flatnonzero(~predictions.correct)
     wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     if not len(wrong):
         return None
-    columns = 6
-    rows = -(-len(wrong) // columns)
-    drawing = figure(9, 2.1 * rows)
-    grid = drawing.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, index in zip(grid.flat, wrong, strict=False):
-        axes.axis("on")
-        show_image(axes, images[index])
-        called = plain(predictions.classes[predicted[index]], 14)
-        true = plain(predictions.classes[predictions.labels[index]], 14)
-        axes.set_title(
-            f"✗ {called}\n{_sure(confidence[index])} sure", fontsize=9, color=WRONG, pad=3
-        )
-        axes.set_xlabel(f"is {true}", fontsize=9, color=INK, labelpad=3)
-    return drawing
+    columns, size, words = 6, 1.35, 0.36
+    across, down = size + 1.5 * _EDGE, words + size + 0.36
+    sheet = board(_EDGE + columns * across, -(-len(wrong) // columns) * down)
+    for position, index in enumerate(wrong):
+        row, column = divmod(position, columns)
+        x, y = _EDGE + column * across, row * down
+        called = plain(predictions.classes[predicted[index]], _NAME)
+        true = plain(predictions.classes[predictions.labels[index]], _NAME)
+        middle = x + size / 2
+        _text(sheet, middle, y + 0.12, f"✗ {called}", ha="center", color=WRONG)
+        _text(sheet, middle, y + 0.27, f"{_sure(confidence[index])} sure", ha="center", size=8)
+        place_image(sheet, images[index], x, y + words, size)
+        _text(sheet, middle, y + words + size + 0.12, f"is {true}", ha="center")
+    return drawing_of(sheet)
 
 
 def confusable_pairs(
@@ -129,68 +144,44 @@ def confusable_pairs(
     if not confusions:
         return None
     confidence, predicted = predictions.probs.max(axis=1), predictions.predicted
-    drawing = figure(10, 0.6 + 0.8 * len(confusions))
-    # One grid for both, so that each bar stands at the height of its examples.
-    grid = drawing.add_gridspec(len(confusions), examples + 1, width_ratios=[4, *[1] * examples])
-    axes = drawing.add_subplot(grid[:, 0])
-    height = range(len(confusions))
-    bars = axes.barh(height, [confusion.count for confusion in confusions], color=BLUE, height=0.5)
-    notes = [f"{confusion.count:,}  ({100 * confusion.share:.1f} %)" for confusion in confusions]
-    axes.bar_label(bars, labels=notes, padding=3, fontsize=8)
-    axes.set_yticks(
-        height, [f"{plain(c.true, 14)}\n→ {plain(c.predicted, 14)}" for c in confusions]
-    )
-    axes.set_ylim(len(confusions) - 0.5, -0.5)
-    axes.margins(x=0.35)
-    axes.set_xlabel("images (share of the true class)", fontsize=9)
-    tidy(axes, grid="x")
+    size, bar, note, top = 0.8, 1.7, 1.15, 0.32
+    pitch = size + _EDGE
+    left = label_width([f"→ {name}" for c in confusions for name in (c.true, c.predicted)])
+    start = left + bar + note
+    sheet = board(start + examples * pitch + _EDGE, top + len(confusions) * pitch)
+    _text(sheet, left + _EDGE, top / 2, "images (share of the true class)", size=8, color=GRAY)
+    _text(sheet, start, top / 2, "examples, surest first", size=8, color=GRAY)
     for row, confusion in enumerate(confusions):
+        y = top + row * pitch
+        middle = y + size / 2
+        _text(sheet, left, middle - 0.08, plain(confusion.true), ha="right")
+        _text(sheet, left, middle + 0.1, f"→ {plain(confusion.predicted)}", ha="right")
+        length = bar * confusion.count / confusions[0].count
+        place_bar(sheet, left + _EDGE, middle - 0.15, length, 0.3, BLUE)
+        words = f"{confusion.count:,} ({100 * confusion.share:.1f} %)"
+        _text(sheet, left + length + 1.6 * _EDGE, middle, words, size=8)
         true = predictions.classes.index(confusion.true)
         called = predictions.classes.index(confusion.predicted)
         own = np.flatnonzero((predictions.labels == true) & (predicted == called))
-        own = own[np.argsort(-confidence[own], kind="stable")]
-        for position, index in enumerate(own[:examples]):
-            show_image(drawing.add_subplot(grid[row, position + 1]), images[index])
-    return drawing
+        own = own[np.argsort(-confidence[own], kind="stable")][:examples]
+        for position, index in enumerate(own):
+            place_image(sheet, images[index], start + position * pitch, y, size)
+    return drawing_of(sheet)
 
 
-def _left_label(axes: Axes, text: str) -> None:
-    axes.annotate(
-        text,
-        (0, 0.5),
-        xytext=(-6, 0),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="right",
-        va="center",
-        fontsize=9,
-        color=INK,
-    )
-
-
-def _frame(axes: Axes, *, right: bool) -> None:
-    axes.spines[:].set(
-        color=RIGHT if right else WRONG, linewidth=2, linestyle="-" if right else "--"
-    )
-
-
-def _probability_bars(
-    axes: Axes, probs: npt.NDArray[np.float64], classes: Sequence[str], true: int
+def _text(
+    sheet: Axes,
+    x: float,
+    y: float,
+    words: str,
+    *,
+    ha: str = "left",
+    size: float = 9,
+    color: str = INK,
+    weight: str = "normal",
 ) -> None:
-    """The three most probable classes; the true one is filled, the others hatched."""
-    top = np.argsort(-probs, kind="stable")[:3]
-    axes.axis("on")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(top) - 0.4, -0.75)
-    axes.spines[:].set_visible(False)
-    axes.set_yticks([])
-    axes.set_xticks([])
-    for y, k in enumerate(top):
-        is_true = k == true
-        axes.barh(y, 1, height=0.32, color=PALE)
-        axes.barh(y, probs[k], height=0.32, color=RIGHT if is_true else GRAY)
-        axes.text(0, y - 0.24, plain(classes[k], 14), fontsize=8, va="bottom", color=INK)
-        axes.text(1, y - 0.24, _sure(probs[k]), fontsize=8, va="bottom", ha="right", color=INK)
+    """Words at mid height `y` of a board."""
+    sheet.text(x, y, words, ha=ha, va="center", fontsize=size, color=color, fontweight=weight)
 
 
 def _sure(confidence: float) -> str:

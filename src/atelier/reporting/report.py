@@ -129,7 +129,7 @@ def _in_words(name: str, result: Evaluation) -> str:
     if result.top_confusions:
         top = result.top_confusions[0]
         text += (
-            f" Its most frequent error is to call {top.true} {top.predicted}: {top.count:,} "
+            f" Its most frequent error: {top.true} called {top.predicted}, {top.count:,} "
             f"image{'s' * (top.count > 1)}, {percent(top.share, 1)} of that class."
         )
     return text

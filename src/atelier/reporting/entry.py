@@ -1,0 +1,138 @@
+"""`report`: from run folders to one HTML file and their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..config import AugmentConfig
+from ..data import Dataset, load_dataset
+from ..data.augment import Augmenter
+from ..data.batches import Normalizer
+from ..errors import RunError
+from ..evaluation import Comparison, evaluate
+from ..progress import progress_bar
+from ..runs import Run
+from ..storage import refuse_existing
+from ..sweeps import compare_runs
+from .canvas import save_png
+from .pictures import data_pictures
+from .report import save_figures, write_report
+from .subjects import ReportEntry
+
+_AUGMENTED_IMAGES, _VARIANTS = 4, 6
+
+
+def report(
+    runs: Sequence[Run | str | Path],
+    out: str | Path = "report.html",
+    *,
+    overwrite: bool = False,
+    comparison: Comparison | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> Path:
+    """Write one self-contained HTML file, and each run's pictures into its folder ``figures``.
+
+    Runs that were not evaluated yet are evaluated; two recipes or more are compared.
+
+    Args:
+        runs: handles or paths of run folders, all on the same data.
+        out: the HTML file.
+        overwrite: replace what stands at `out`.
+        comparison: of these runs, if it has been made already.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        progress: show a bar on standard error.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        RunError: a run folder cannot be used, or the runs are not on the same data.
+        DataError: the data set is missing or corrupt.
+        StorageError: `out` exists, no space, or no permission.
+    """
+    out = Path(out)
+    refuse_existing(out, overwrite=overwrite)
+    found = [run if isinstance(run, Run) else Run(run) for run in runs]
+    if not found:
+        raise RunError("there is no run to report on", fix="Name at least one run folder")
+    specs = {run.recipe.data for run in found}
+    if len(specs) > 1:
+        raise RunError(
+            "a report is about one data set",
+            got=", ".join(sorted(specs)),
+            fix="Write one report for each",
+        )
+    dataset = load_dataset(specs.pop())
+    with progress_bar("report", len(found) + 1, show=progress) as bar:
+        entries = []
+        for done, run in enumerate(found):
+            bar.update(done, run.name)
+            evaluation = evaluate(run, device=device)
+            augmented = _augmented(run, dataset)
+            entry = ReportEntry(run, run.predictions("test"), evaluation, augmented)
+            save_figures(entry, run.path / "figures", dataset=dataset)
+            entries.append(entry)
+        bar.update(len(found), "writing")
+        if comparison is None and len({run.recipe.without_seed() for run in found}) > 1:
+            comparison = compare_runs(found, device=device)
+        path = write_report(entries, out, dataset=dataset, comparison=comparison)
+        bar.update(len(found) + 1)
+    return path
+
+
+def save_data_figures(dataset: Dataset, folder: str | Path) -> list[Path]:
+    """Draw the class balance and samples of each class as PNG files into `folder`.
+
+    Raises:
+        StorageError: no space or no permission.
+    """
+    return [save_png(p.figure, Path(folder) / f"{p.key}.png") for p in data_pictures(dataset)]
+
+
+def augmented_examples(
+    images: npt.NDArray[np.uint8],
+    config: AugmentConfig,
+    *,
+    variants: int = _VARIANTS,
+    seed: int = 0,
+) -> npt.NDArray[np.uint8]:
+    """What augmentation makes of some images, to be looked at.
+
+    Args:
+        images: (N, C, H, W) uint8 with a dark background.
+        config: the augmentation.
+        variants: V, draws for each image.
+        seed: of the draws.
+
+    Returns:
+        (N, V, C, H, W) uint8.
+    """
+    channels = images.shape[1]
+    # Bytes as floats around the mean, so that what is set to the mean is seen as gray.
+    normalize = Normalizer([0.5] * channels, [0.25] * channels, torch.device("cpu"))
+    fill = normalize(torch.zeros(1, channels, 1, 1, dtype=torch.uint8)).flatten()
+    augment = Augmenter(config, fill, len(images), seed, torch.device("cpu"))
+    positions = torch.arange(len(images))
+    drawn = []
+    for variant in range(variants):
+        augment.start_epoch(variant + 1, seed + variant)
+        floats = augment(normalize(torch.from_numpy(np.array(images))), positions)
+        drawn.append((floats * 0.25 + 0.5).clamp(0, 1).mul(255).round().byte().numpy())
+    return np.stack(drawn, axis=1)
+
+
+def _augmented(
+    run: Run, dataset: Dataset
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+    if run.recipe.augment == AugmentConfig():
+        return None
+    first = [int(np.argmax(dataset.train.labels == k)) for k in range(len(dataset.classes))]
+    images = dataset.train.images[first[:: max(1, len(first) // _AUGMENTED_IMAGES)]]
+    images = np.array(images[:_AUGMENTED_IMAGES])
+    return images, augmented_examples(images, run.recipe.augment)
