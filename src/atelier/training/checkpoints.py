@@ -88,8 +88,15 @@ def load_checkpoint(path: Path) -> TrainingState:
         with explained(path, "read"), safe_open(path, framework="pt") as file:
             metadata = json.loads(file.metadata()["state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"the checkpoint {path} is corrupt: {error}") from error
+        return _unpack(metadata, tensors)
+    # What is whole but foreign fails with the last four.
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"the checkpoint {path} is corrupt: {error}", fix="Train anew with --overwrite"
+        ) from error
+
+
+def _unpack(metadata: dict[str, Any], tensors: Weights) -> TrainingState:
     parts: dict[str, Weights] = {"model": {}, "average": {}, "best": {}}
     optimizer_state: dict[int, dict[str, Any]] = {
         int(index): dict(values) for index, values in metadata["scalars"].items()
@@ -107,3 +114,30 @@ def load_checkpoint(path: Path) -> TrainingState:
         seconds=metadata["seconds"],
         **parts,
     )
+
+
+def restore(
+    state: TrainingState,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: torch.nn.Module | None,
+) -> None:
+    """Put `state` back into what it was taken from.
+
+    Raises:
+        RunError: it was taken from another model or optimizer.
+    """
+    try:
+        model.load_state_dict(state.model)
+        optimizer.load_state_dict(state.optimizer)
+        for weight, values in optimizer.state.items():
+            for name, value in values.items():
+                if isinstance(value, Tensor) and value.shape == weight.shape:
+                    # Fused optimizers take for granted that moments lie in memory as weights do.
+                    values[name] = torch.empty_like(weight).copy_(value)
+        if average is not None:
+            average.load_state_dict(state.average)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise RunError(
+            f"the checkpoint is of another recipe: {error}", fix="Train anew with --overwrite"
+        ) from error

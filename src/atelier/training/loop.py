@@ -7,18 +7,21 @@ call twice.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..config import TrainConfig
 from ..data.batches import Batch
+from ..errors import ConfigError
 from ..progress import Bar
-from .checkpoints import TrainingState, copy_weights
+from .checkpoints import TrainingState, copy_weights, restore
 from .objectives import Logs, Objective
 from .schedules import Schedule
 
@@ -62,6 +65,10 @@ def fit(
 
     Returns:
         The state after the last epoch; its `best` are the weights to keep.
+
+    Raises:
+        ConfigError: the loss is no longer a number.
+        RunError: `state` is of another model or optimizer.
     """
     schedule = Schedule(config)
     average = None
@@ -71,10 +78,7 @@ def fit(
     if state is None:
         state = TrainingState(model=copy_weights(model), optimizer=optimizer.state_dict())
     else:
-        model.load_state_dict(state.model)
-        optimizer.load_state_dict(state.optimizer)
-        if average is not None:
-            average.load_state_dict(state.average)
+        restore(state, model, optimizer, average)
 
     history = state.history
     earlier = state.seconds
@@ -82,13 +86,13 @@ def fit(
     while len(history) < config.num_epochs and not _out_of_patience(history, config.patience):
         epoch = len(history) + 1
         # Not from a running generator: then a resumed run draws what an uninterrupted one does.
-        epoch_seed = int(torch.Generator().manual_seed(seed * 100_003 + epoch).seed())
-        torch.manual_seed(epoch_seed)
+        model_seed, batch_seed = np.random.SeedSequence((seed, epoch)).generate_state(2).tolist()
+        torch.manual_seed(model_seed)
         schedule.observe([row["validation/accuracy"] for row in history] if validate else [])
         model.train()
         epoch_started = time.perf_counter()
         sums: dict[str, Tensor] = {}
-        for step, batch in enumerate(batches.epoch(epoch, epoch_seed)):
+        for step, batch in enumerate(batches.epoch(epoch, batch_seed)):
             done = epoch - 1 + step / len(batches)
             lr = config.lr * schedule.factor(done)
             for group in optimizer.param_groups:
@@ -107,13 +111,14 @@ def fit(
         kept = model if average is None else average.module
         measured = validate(kept) if validate is not None else {}
         validation_seconds = time.perf_counter() - epoch_started - seconds
+        _refuse_divergence(epoch, {**means, **measured})
         better = config.keep == "last" or measured["validation/accuracy"] > max(
             (row["validation/accuracy"] for row in history), default=-1.0
         )
         row: dict[str, Any] = {"epoch": epoch, "lr": lr, **means, **measured, "seconds": seconds}
         row["validation_seconds"] = validation_seconds
         row["images_per_second"] = len(batches) * batches.batch_size / seconds
-        history.append(row)
+        history = [*history, row]  # a new list: an earlier state keeps its own
         state = TrainingState(
             model=copy_weights(model),
             optimizer=optimizer.state_dict(),
@@ -148,6 +153,16 @@ def _step(
     # torch types the closure as returning a float, and documents a tensor.
     optimizer.step(closure)  # type: ignore[arg-type]
     return logs
+
+
+def _refuse_divergence(epoch: int, measured: dict[str, float]) -> None:
+    for name, value in measured.items():
+        if not math.isfinite(value):
+            raise ConfigError(
+                f"training diverged: {name} of epoch {epoch} is not a number any more",
+                got=value,
+                fix="Lower train.lr, or limit the steps with --set train.clip_grad_norm=1",
+            )
 
 
 def _out_of_patience(history: list[dict[str, Any]], patience: int) -> bool:
