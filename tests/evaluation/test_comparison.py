@@ -37,7 +37,7 @@ def test_a_clear_difference_is_said_with_its_counts():
     assert [row.name for row in result.rows] == ["cnn", "mlp"]
     (sentence,) = result.sentences
     assert sentence == (
-        "cnn is better than mlp (seed 0): 90.00 % against 80.00 %; on 1,000 images 100 were "
+        "cnn is better than mlp here (seed 0): 90.00 % against 80.00 %; on 1,000 images 100 were "
         "right only for cnn and 0 only for mlp, p < 0.001 (Holm)."
     )
 
@@ -83,10 +83,10 @@ def test_several_seeds_show_their_interval_and_the_paired_difference():
     assert [test.seed_a for test in pair.tests] == [0, 1, 2]
     assert pair.difference == pytest.approx((0.05, 0.05 - 0.0024841, 0.05 + 0.0024841), abs=1e-5)
     (sentence,) = result.sentences
-    assert "(seed 0)" in sentence
+    assert sentence.startswith("a is better than b on each of 3 seeds, as on seed 0: 90.00 %")
     assert "Over 3 common seeds a is ahead by 5.00 points on average on these images" in sentence
     assert "includes zero" not in sentence
-    assert "disagrees" not in sentence
+    assert "otherwise" not in sentence
 
 
 def test_seeds_that_disagree_are_said():
@@ -95,9 +95,9 @@ def test_seeds_that_disagree_are_said():
         "b": [(0, first(900)), (1, first(900)), (2, first(880))],
     }
     (sentence,) = compare_predictions(runs).sentences
-    assert sentence.startswith("a is better than b (seed 0): 95.00 % against 90.00 %")
+    assert sentence.startswith("a is better than b on seed 0, but not on every seed: 95.00 %")
     assert (
-        "The same test disagrees on seed 1 (no difference shown, p = 1.00), "
+        "The same test says otherwise on seed 1 (no difference shown, p = 1.00), "
         "2 (b better, p < 0.001)." in sentence
     )
     assert "an interval that includes zero: new seeds may reverse the order" in sentence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import RunError
+from ..errors import ConfigError, RunError
 from .metrics import Evaluation, evaluate_predictions
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
+        ConfigError: no such split.
         RunError: the run folder cannot be used, or was trained on other data.
         DataError: the data set is missing or corrupt.
         DeviceError: this machine has no such device.
     """
     from ..runs import Run
 
+    if split not in ("test", "validation"):
+        raise ConfigError("unknown split", got=split, allowed=["test", "validation"])
     run = run if isinstance(run, Run) else Run(run)
     if refresh or not run.has_predictions(split):
         _predict(run, split, device)

@@ -6,9 +6,8 @@ Colors are those of Okabe and Ito 2008, which stay apart for color-blind eyes an
 
 from __future__ import annotations
 
+import functools
 import io
-import warnings
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import PercentFormatter
 
 from ..storage import atomic_path
@@ -40,13 +41,23 @@ def figure(width: float, height: float) -> Figure:
 
 
 def plain(text: str, longest: int = _LONGEST_NAME) -> str:
-    """A name as matplotlib shows it unchanged: on one line, shortened, never read as math."""
-    text = " ".join(text.split())
+    """A name as matplotlib can show it: on one line, shortened, never read as math.
+
+    Letters that the font lacks become boxes, where matplotlib would warn and draw the same.
+    """
+    known = _characters()
+    text = "".join(c if ord(c) in known else "□" for c in " ".join(text.split()))
     if len(text) > longest:
         text = text[: longest - 1] + "…"
     text = text.replace("$", r"\$")
     # matplotlib leaves labels with a leading underscore out of legends.
     return f" {text}" if text.startswith("_") else text
+
+
+@functools.cache
+def _characters() -> frozenset[int]:
+    """The code points of the font that figures are written in."""
+    return frozenset(get_font(findfont(FontProperties())).get_charmap())
 
 
 def tidy(axes: Axes, *, grid: str = "y") -> Axes:
@@ -114,18 +125,27 @@ def place_bar(sheet: Axes, x: float, y: float, width: float, height: float, colo
     sheet.add_patch(Rectangle((x, y), width, height, color=color, lw=0))
 
 
-def label_width(names: Iterable[str]) -> float:
-    """The inches that the longest of these names takes at 9 points, as `plain` shortens it."""
-    return 0.15 + 0.09 * max(len(plain(name)) for name in names)
+def text_width(words: str, size: float) -> float:
+    """The inches that words take at this size in points."""
+    if not words.strip():
+        return 0.0
+    return float(TextPath((0, 0), words, size=size).get_extents().width) / 72
+
+
+def fitted(name: str, inches: float, size: float) -> str:
+    """A name as `plain` shows it, shortened until it takes no more than `inches`."""
+    longest = _LONGEST_NAME
+    text = plain(name)
+    while longest > 2 and text_width(text, size) > inches:
+        longest = min(longest, len(text)) - 1
+        text = plain(name, longest)
+    return text
 
 
 def png_bytes(drawing: Figure) -> bytes:
     """The figure as PNG."""
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A class name in a script that the font lacks shows boxes; the report's text has it whole.
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        drawing.savefig(buffer, format="png", metadata={"Software": None})
+    drawing.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 

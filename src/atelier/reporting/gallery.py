@@ -23,17 +23,17 @@ from .canvas import (
     WRONG,
     board,
     drawing_of,
-    label_width,
+    fitted,
     place_bar,
     place_image,
     plain,
+    text_width,
 )
 
 Images = npt.NDArray[np.uint8]
 
 _MOST_CLASSES = 25
 _EDGE = 0.1  # inches kept free around and between
-_NAME = 16  # characters of a class name beside an image
 
 
 def samples_per_class(
@@ -47,7 +47,7 @@ def samples_per_class(
     """A row of random images for each class; of more than 25 classes the first 25."""
     shown = list(classes)[:_MOST_CLASSES]
     rng = np.random.default_rng(seed)
-    size, left = 0.66, label_width(shown)
+    size, left = 0.66, _label_width(shown)
     pitch = size + _EDGE
     sheet = board(left + per_class * pitch + _EDGE, len(shown) * pitch + _EDGE)
     for k, name in enumerate(shown):
@@ -101,11 +101,11 @@ def sample_predictions(
         color = RIGHT if right else WRONG
         place_image(sheet, images[index], x, y, size, frame=color, line=2, dashed=not right)
         x += size + 1.2 * _EDGE
-        verdict = "✓ right" if right else f"✗ is {plain(predictions.classes[true], _NAME)}"
+        verdict = "✓ right" if right else f"✗ is {fitted(predictions.classes[true], bar - 0.45, 9)}"
         _text(sheet, x, y + 0.08, verdict, color=color, weight="bold")
         for rank, k in enumerate(np.argsort(-probs[index], kind="stable")[:3]):
             level = y + 0.3 + 0.32 * rank
-            _text(sheet, x, level, plain(predictions.classes[k], _NAME), size=8)
+            _text(sheet, x, level, fitted(predictions.classes[k], bar - 0.55, 8), size=8)
             _text(sheet, x + bar, level, _sure(probs[index, k]), size=8, ha="right")
             place_bar(sheet, x, level + 0.08, bar, 0.1, PALE)
             length = bar * float(probs[index, k])
@@ -126,8 +126,8 @@ def worst_errors(images: Images, predictions: Predictions, *, count: int = 18) -
     for position, index in enumerate(wrong):
         row, column = divmod(position, columns)
         x, y = _EDGE + column * across, row * down
-        called = plain(predictions.classes[predicted[index]], _NAME)
-        true = plain(predictions.classes[predictions.labels[index]], _NAME)
+        called = fitted(predictions.classes[predicted[index]], size - 0.1, 9)
+        true = fitted(predictions.classes[predictions.labels[index]], size - 0.1, 9)
         middle = x + size / 2
         _text(sheet, middle, y + 0.12, f"✗ {called}", ha="center", color=WRONG)
         _text(sheet, middle, y + 0.27, f"{_sure(confidence[index])} sure", ha="center", size=8)
@@ -146,7 +146,7 @@ def confusable_pairs(
     confidence, predicted = predictions.probs.max(axis=1), predictions.predicted
     size, bar, note, top = 0.8, 1.7, 1.15, 0.32
     pitch = size + _EDGE
-    left = label_width([f"→ {name}" for c in confusions for name in (c.true, c.predicted)])
+    left = 0.2 + _label_width([name for c in confusions for name in (c.true, c.predicted)])
     start = left + bar + note
     sheet = board(start + examples * pitch + _EDGE, top + len(confusions) * pitch)
     _text(sheet, left + _EDGE, top / 2, "images (share of the true class)", size=8, color=GRAY)
@@ -167,6 +167,10 @@ def confusable_pairs(
         for position, index in enumerate(own):
             place_image(sheet, images[index], start + position * pitch, y, size)
     return drawing_of(sheet)
+
+
+def _label_width(names: Sequence[str]) -> float:
+    return _EDGE + max(text_width(plain(name), 9) for name in names)
 
 
 def _text(

@@ -13,7 +13,7 @@ from ..evaluation import Comparison
 from ..evaluation.tables import percent
 from . import gallery, plots
 from .canvas import png_bytes
-from .subjects import DatasetLike, ReportEntry, test_images
+from .subjects import DatasetLike, ReportEntry, predicted_images
 
 _CSS_PIXELS_PER_INCH = 96
 
@@ -100,7 +100,7 @@ def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Pi
         RunError: the predictions are not of this data set's test images.
     """
     result, predictions = entry.evaluation, entry.predictions
-    images = test_images(dataset, predictions, name)
+    images = predicted_images(dataset, predictions, name)
     top = "; ".join(
         f"{c.true} called {c.predicted} {c.count:,} times" for c in result.top_confusions[:3]
     )

@@ -88,7 +88,9 @@ class ReportEntry:
     augmented: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None = None
 
 
-def test_images(dataset: DatasetLike, predictions: Predictions, name: str) -> npt.NDArray[np.uint8]:
+def predicted_images(
+    dataset: DatasetLike, predictions: Predictions, name: str
+) -> npt.NDArray[np.uint8]:
     """The test images that a run predicted, in the order of its predictions.
 
     Raises:

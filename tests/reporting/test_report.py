@@ -1,0 +1,199 @@
+"""The report is one file that opens anywhere, says what matters, and runs nothing."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from atelier.errors import RunError, StorageError
+from atelier.evaluation import compare_predictions
+from atelier.predictions import Predictions
+from atelier.reporting import ReportEntry, save_figures, write_report
+from atelier.reporting.subjects import predicted_images
+from tests.reporting.fakes import FakeRun, make_dataset, make_entry, make_predictions
+
+EVIL = "</code><script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+class Page(HTMLParser):
+    """What a browser would find in a file."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.source = path.read_text("utf-8")
+        self.tags, self.text, self.handlers = [], [], []
+        self.feed(self.source)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        self.handlers += [name for name in attributes if name.startswith("on")]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return make_dataset()
+
+
+@pytest.fixture(scope="module")
+def three(dataset, tmp_path_factory):
+    """A report of three runs, two of one name, with the comparison of their recipes."""
+    entries = [
+        make_entry(dataset, FakeRun(name), noise=noise, seed=k, augmented=k == 0)
+        for k, (name, noise) in enumerate([("mlp", 3), ("cnn", 1), ("cnn", 0.5)])
+    ]
+    comparison = compare_predictions(
+        {name: [(0, e.predictions)] for name, e in zip(("mlp", "old", "new"), entries, strict=True)}
+    )
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    assert write_report(entries, path, dataset=dataset, comparison=comparison) == path
+    return Page(path), comparison
+
+
+def test_nothing_is_fetched_and_nothing_is_run(three):
+    page, _ = three
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page.all("img"))
+    assert all(link["href"].startswith("#") for link in page.all("a"))
+    assert "http://" not in page.source
+    assert "https://" not in page.source
+    assert "url(" not in page.source
+    assert "@import" not in page.source
+    (policy,) = [m for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert policy["content"].startswith("default-src 'none'")
+
+
+def test_it_is_small_enough_to_send(three):
+    assert len(three[0].source) < 8_000_000
+
+
+def test_every_picture_is_a_png_with_words_for_those_who_do_not_see_it(three):
+    images = three[0].all("img")
+    assert len(images) >= 3 * 5
+    for image in images:
+        assert len(image["alt"]) > 20
+        assert base64.b64decode(image["src"].split(",")[1]).startswith(b"\x89PNG")
+
+
+def test_the_contents_lead_to_places_that_exist_once(three):
+    page, _ = three
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {link["href"][1:] for link in page.all("a")}
+    assert targets <= set(ids)
+    assert {"summary", "comparison", "data", "run-1", "run-3", "reproduce"} <= targets
+
+
+def test_it_says_in_words_what_was_found_and_how_to_repeat_it(three):
+    page, comparison = three
+    assert page.words.index("Summary") < page.words.index("The highest accuracy is that of new")
+    for sentence in comparison.sentences + comparison.notes:
+        assert sentence in page.words
+    assert "atelier train cnn --data fashion-mnist --seed 0 --set train.lr=0.01" in page.words
+    assert "machine.cores 2" in page.words
+    assert "Environment of mlp, cnn, cnn (2)" in page.words  # the same is shown once
+    for heading in ("Class balance", "Samples of each class", "Worst errors", "What training saw"):
+        assert heading in page.words
+
+
+def test_it_follows_the_reader_s_light_and_prints_in_black_on_white(three):
+    source = three[0].source
+    assert "prefers-color-scheme: dark" in source
+    assert "@media print" in source
+    assert '<html lang="en">' in source
+
+
+def test_tables_that_scroll_can_be_reached_by_the_keyboard(three):
+    regions = [a for a in three[0].all("div") if a.get("class") == "wide"]
+    assert regions
+    assert all(region["tabindex"] == "0" and region["aria-label"] for region in regions)
+
+
+def test_a_name_with_markup_is_inert_wherever_it_comes_from(tmp_path):
+    data = make_dataset((EVIL, "Coat", "<b>Bag</b>"), name=EVIL)
+    run = FakeRun(
+        name=EVIL, command=f"atelier train {EVIL}", environment={EVIL: EVIL}, metrics={"note": EVIL}
+    )
+    entry = make_entry(data, run, noise=3)
+    comparison = compare_predictions(
+        {EVIL: [(0, entry.predictions)], "b": [(0, make_predictions(data))]}
+    )
+    page = Page(write_report([entry], tmp_path / "r.html", dataset=data, comparison=comparison))
+    assert page.handlers == []
+    assert {"script", "b"}.isdisjoint({tag for tag, _ in page.tags})
+    assert all(image["src"].startswith("data:") for image in page.all("img"))
+    assert "alert(1)" in page.words  # shown as text
+
+
+def test_one_run_without_history_or_errors_is_reported_too(dataset, tmp_path):
+    entry = make_entry(dataset, FakeRun(history=[], metrics={}), noise=0)
+    page = Page(write_report([entry], tmp_path / "r.html", dataset=dataset))
+    assert "Worst errors" not in page.words
+    assert "Comparison" not in page.words
+    assert page.words.count("cnn-0 is right on 100.00 %") == 2  # in the summary and at the run
+
+
+def test_the_images_follow_the_predictions_and_not_their_order(dataset):
+    p = make_predictions(dataset)
+    order = np.random.default_rng(0).permutation(len(p))
+    shuffled = Predictions(p.ids[order], p.labels[order], p.logits[order], p.classes)
+    images = predicted_images(dataset, shuffled, "cnn")
+    assert np.array_equal(images, dataset.test.images[order])
+
+
+def test_predictions_of_other_images_are_refused(dataset, tmp_path):
+    entry = make_entry(dataset)
+    p = entry.predictions
+    for foreign in (
+        Predictions(p.ids + 1, p.labels, p.logits, p.classes),
+        Predictions(p.ids, p.labels[::-1].copy(), p.logits, p.classes),
+        Predictions(p.ids, p.labels, p.logits, ("a", "b", "c")),
+    ):
+        with pytest.raises(RunError, match="not of the test images of fashion-mnist"):
+            write_report(
+                [ReportEntry(entry.run, foreign, entry.evaluation)],
+                tmp_path / "r.html",
+                dataset=dataset,
+            )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_runs_are_refused(dataset, tmp_path):
+    with pytest.raises(RunError, match="no run to report on"):
+        write_report([], tmp_path / "r.html", dataset=dataset)
+
+
+def test_a_place_that_cannot_be_written_is_named_and_nothing_is_left(dataset, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    entry = make_entry(dataset, FakeRun(history=[]), noise=0)
+    with pytest.raises(StorageError, match="cannot write"):
+        write_report([entry], tmp_path / "file" / "r.html", dataset=dataset)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_figures_of_a_run_are_saved_under_plain_names(dataset, tmp_path):
+    paths = save_figures(make_entry(dataset, noise=3, augmented=True), tmp_path, dataset=dataset)
+    assert sorted(path.name for path in paths) == [
+        "augmented_samples.png",
+        "confusable_pairs.png",
+        "confusion_matrix.png",
+        "per_class_f1.png",
+        "sample_predictions.png",
+        "training_curves.png",
+        "worst_errors.png",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
+    assert not re.search(r"\s", "".join(path.name for path in paths))
