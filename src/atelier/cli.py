@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -128,16 +129,19 @@ def train(
     )
     print(f"{said}, weights of epoch {metrics['kept_epoch']}, {metrics['train_seconds']:.0f} s")
     print(f"run: {run.path}")
+    word = shlex.quote(str(run.path))
     if metrics["interrupted"]:
-        print(f"stopped early; go on with: atelier train --resume {run.path}")
+        print(f"stopped early; go on with: atelier train --resume {word}")
         raise typer.Exit(130)
-    print(f"next: atelier evaluate {run.path}")
+    print(f"next: atelier evaluate {word}")
 
 
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    split: Annotated[str, typer.Option(help="test or validation.")] = "test",
+    split: Annotated[
+        Literal["test", "validation"], typer.Option(help="Which images to judge by.")
+    ] = "test",
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Predict again although predictions are kept.")
     ] = False,
@@ -183,7 +187,8 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files of any size and mode.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 3,
     invert: Annotated[
-        str, typer.Option(help="Swap light and dark: auto, yes or no. See the documentation.")
+        Literal["auto", "yes", "no"],
+        typer.Option(help="Swap light and dark; auto does so for gray on a light background."),
     ] = "auto",
     as_json: AsJson = False,
     device: Device = "auto",
@@ -267,7 +272,9 @@ def main(arguments: list[str] | None = None) -> None:
             print(error.format_message())
         else:
             verb = f" {words[0]}" if words[0] in _verbs() else ""
-            _complain(f"{error.format_message().rstrip('.?')}. See `atelier{verb} --help`")
+            # Typer's own message, without the name of the exception that it wraps.
+            said = error.format_message().replace("Value error, ", "").rstrip(".?")
+            _complain(f"{said}. See `atelier{verb} --help`")
         code = 2
     except AtelierError as error:
         if debug:

@@ -97,6 +97,8 @@ class Predictor:
             read_image(path, channels=channels, image_size=(height, width), invert=invert)
             for path in paths
         ]
+        if not loaded:
+            return []
         pixels = np.stack([image.pixels for image in loaded])
         labels = np.zeros(len(loaded), np.int64)  # unknown; only the probabilities are read
         all_probs = Predictions(labels, labels, self.logits(pixels), self.card.classes).probs

@@ -141,9 +141,13 @@ class Run:
     def command(self) -> str:
         """The command line that repeats this run."""
         recipe = self.recipe
-        start = get_recipe(recipe.name, data=recipe.data, seed=recipe.seed)
-        changes = _differences(start.model_dump(mode="json"), recipe.model_dump(mode="json"))
-        words = ["atelier", "train", recipe.name, "--data", recipe.data, "--seed", str(recipe.seed)]
+        # One that was written in Python is told as changes of the recipe that has its model.
+        name = recipe.name if recipe.name in RECIPES else recipe.model.name
+        start = get_recipe(name, data=recipe.data, seed=recipe.seed)
+        changes = _differences(
+            start.model_dump(mode="json"), {**recipe.model_dump(mode="json"), "name": name}
+        )
+        words = ["atelier", "train", name, "--data", recipe.data, "--seed", str(recipe.seed)]
         for path, value in changes:
             text = value if isinstance(value, str) else json.dumps(value)
             words += ["--set", f"{path}={text}"]
@@ -162,7 +166,8 @@ class Run:
         if not self.has_predictions(split):
             raise RunError(
                 f"{self.path} has no predictions for the {split} images",
-                fix=f"Make them with `atelier evaluate {shlex.quote(str(self.path))}`",
+                fix=f"Make them with `atelier evaluate {shlex.quote(str(self.path))}"
+                f"{'' if split == 'test' else f' --split {split}'}`",
             )
         return Predictions.load(self._predictions_path(split))
 
@@ -193,17 +198,26 @@ class Run:
         return self.path / "predictions" / f"{split}.npz"
 
     def _json(self, name: str) -> dict[str, Any]:
-        path = self.path / name
-        if not path.is_file():
-            raise RunError(f"{self.path} is half written: {name} is missing")
-        try:
-            with explained(path, "read"):
-                value = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            raise RunError(f"{path} is not JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise RunError(f"{path} is not a JSON object")
-        return value
+        return read_json(self.path / name)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a run folder.
+
+    Raises:
+        RunError: the file is missing, or is no JSON object.
+        StorageError: it cannot be read.
+    """
+    if not path.is_file():
+        raise RunError(f"{path.parent} is half written: {path.name} is missing")
+    try:
+        with explained(path, "read"):
+            value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RunError(f"{path} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is not a JSON object")
+    return value
 
 
 def load_run(path: str | Path) -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,13 @@ from ..data import Dataset, ImageSplit, normalization_of, obtain_dataset, split_
 from ..data.augment import Augmenter
 from ..data.batches import Normalizer, TrainingBatches
 from ..devices import describe_machine, keep_freed_memory, resolve_device
-from ..errors import ConfigError, DeviceError, RunError
+from ..errors import ConfigError, DeviceError, RunError, StorageError
 from ..models import Classifier, build_model, model_cost
 from ..predictions import Predictions
 from ..predictor import Predictor
 from ..progress import progress_bar
 from ..recipes import get_recipe
-from ..runs import FORMAT_VERSION, ModelCard, Run
+from ..runs import FORMAT_VERSION, ModelCard, Run, read_json
 from ..storage import atomic_path, explained, refuse_existing, remove, write_json, write_text
 from .checkpoints import TrainingState, load_checkpoint, save_checkpoint
 from .loop import Validate, fit
@@ -99,12 +100,7 @@ def train(
     }
     if resume is None:
         state = None
-        with explained(path):
-            if path.exists():
-                remove(path)
-            path.mkdir(parents=True)
-        resolved.save(path / "recipe.json")
-        write_json(path / "environment.json", environment)
+        _begin(path, resolved, environment)
     else:
         _refuse_other_data(path, dataset)
         state = load_checkpoint(path / _CHECKPOINT)
@@ -113,9 +109,9 @@ def train(
 
     def after_epoch(state: TrainingState) -> None:
         nonlocal latest
-        latest = state
         save_checkpoint(path / _CHECKPOINT, state)
         write_text(path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in state.history))
+        latest = state
 
     interrupted = False
     weights = None
@@ -137,15 +133,17 @@ def train(
                 bar=bar,
             )
     except KeyboardInterrupt:
-        interrupted = True
         if latest is None:
-            remove(path)  # nothing was learned yet
             raise
+        interrupted = True
     except torch.OutOfMemoryError as error:
         raise DeviceError(
             f"the device {torch_device} has too little memory for this training",
             fix=f"Halve the batch with --set train.batch_size={resolved.train.batch_size // 2}",
         ) from error
+    finally:
+        if latest is None:  # nothing was learned yet, and a half folder would be in the way
+            shutil.rmtree(path, ignore_errors=True)
     _finish(path, prepared, latest, interrupted=interrupted)
     return Run(path)
 
@@ -197,7 +195,8 @@ class _Prepared:
 
         def measure(model: nn.Module) -> dict[str, float]:
             predictions = self.predict(model, validation)
-            probs = predictions.probs[np.arange(len(predictions)), predictions.labels]
+            with np.errstate(invalid="ignore"):  # the loop says it if the weights are no numbers
+                probs = predictions.probs[np.arange(len(predictions)), predictions.labels]
             return {
                 "validation/loss": float(-np.log(np.maximum(probs, 1e-12)).mean()),
                 "validation/accuracy": float(predictions.correct.mean()),
@@ -234,6 +233,12 @@ def _prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> _Prepare
     fill = normalize(torch.full((1, dataset.channels, 1, 1), card.background, device=device))
     augment = Augmenter(recipe.augment, fill.flatten(), len(training), recipe.seed, device)
     batches = TrainingBatches(training, recipe.train.batch_size, normalize, augment, device)
+    if batches.batch_size == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
+        raise ConfigError(
+            "batch normalization needs two images or more in a batch",
+            got=1,
+            fix="Set train.batch_size=2 or model.batch_norm=false",
+        )
     return _Prepared(model, batches, training, validation, card, device)
 
 
@@ -244,12 +249,30 @@ def _background(images: npt.NDArray[np.uint8]) -> int:
     return int(np.median(np.concatenate([edge.ravel() for edge in edges])))
 
 
-def _finish(
-    path: Path, prepared: _Prepared, state: TrainingState | None, *, interrupted: bool
-) -> None:
+def _begin(path: Path, recipe: Recipe, environment: dict[str, str | int]) -> None:
+    """Make the folder, with what is known before the first epoch."""
+    if path.is_dir() and any(path.iterdir()) and not (path / "recipe.json").is_file():
+        # To overwrite is to replace a run, never a folder of other things.
+        raise StorageError(
+            f"{path} holds other things than a run, and nothing was overwritten",
+            fix="Choose another path with --out",
+        )
+    try:
+        with explained(path):
+            if path.exists() or path.is_symlink():
+                remove(path)
+            path.mkdir(parents=True)
+        recipe.save(path / "recipe.json")
+        write_json(path / "environment.json", environment)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def _finish(path: Path, prepared: _Prepared, state: TrainingState, *, interrupted: bool) -> None:
     """Write what makes the folder a whole run; `metrics.json` last, for it says so."""
-    if state is None or not state.best:
-        raise RunError(f"{path} has no weights to keep")
+    # An older evaluation was of other weights.
+    (path / "predictions" / "test.npz").unlink(missing_ok=True)
     prepared.model.load_state_dict(state.best)
     with atomic_path(path / "model.safetensors") as temporary:
         save_file(state.best, temporary)
@@ -276,8 +299,6 @@ def _finish(
         "multiply_adds": cost.multiply_adds,
     }
     write_json(path / "metrics.json", metrics)
-    # An older evaluation was of other weights.
-    (path / "predictions" / "test.npz").unlink(missing_ok=True)
     if not interrupted:
         (path / _CHECKPOINT).unlink(missing_ok=True)
 
@@ -294,9 +315,7 @@ def _recipe_to_resume(path: Path) -> Recipe:
 
 
 def _refuse_other_data(path: Path, dataset: Dataset) -> None:
-    with explained(path / "environment.json", "read"):
-        stored = json.loads((path / "environment.json").read_text("utf-8"))
-    if stored.get("data_fingerprint") != dataset.fingerprint:
+    if read_json(path / "environment.json").get("data_fingerprint") != dataset.fingerprint:
         raise RunError(
             f"{path} was trained on other data than {dataset.name} holds now",
             fix="Put the old data back, or train anew",
