@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import PercentFormatter
 
 from ..storage import atomic_path
@@ -127,9 +127,8 @@ def place_bar(sheet: Axes, x: float, y: float, width: float, height: float, colo
 
 def text_width(words: str, size: float) -> float:
     """The inches that words take at this size in points."""
-    if not words.strip():
-        return 0.0
-    return float(TextPath((0, 0), words, size=size).get_extents().width) / 72
+    font = FontProperties(size=size)
+    return float(text_to_path.get_text_width_height_descent(words, font, False)[0]) / 72
 
 
 def fitted(name: str, inches: float, size: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from ..evaluation import Comparison, Evaluation
-from .canvas import GRAY, INK, MARKERS, PALETTE, figure, percent_axis, plain, tidy
+from .canvas import GRAY, INK, MARKERS, PALETTE, figure, percent_axis, plain, text_width, tidy
 
 _MOST_ANNOTATED_CLASSES = 20
 
@@ -67,7 +67,7 @@ def training_curves(histories: Mapping[str, History]) -> Figure:
         Line2D([], [], color=color, marker="o", ms=10, mfc="none", lw=0, label="best epoch"),
     ]
     drawing.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False
+        handles=handles, loc="outside lower center", ncols=_columns(histories, 9), frameon=False
     )
     return drawing
 
@@ -178,7 +178,7 @@ def per_class_f1(evaluations: Mapping[str, Evaluation]) -> Figure:
     axes.margins(y=0.05)
     tidy(axes, grid="both")
     if len(evaluations) > 1:
-        drawing.legend(loc="outside upper center", ncols=min(len(evaluations), 5), frameon=False)
+        drawing.legend(loc="outside upper center", ncols=_columns(evaluations, 8), frameon=False)
     return drawing
 
 
@@ -214,7 +214,7 @@ def model_comparison(comparison: Comparison) -> Figure:
             Line2D([], [], color=INK, lw=0, marker="|", ms=9, label="one seed"),
         ]
     drawing.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    panels[0].xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    panels[0].xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     tidy(panels[0], grid="x").xaxis.set_major_formatter(percent_axis())
     if timed:
         axes = panels[1]
@@ -240,6 +240,12 @@ def model_comparison(comparison: Comparison) -> Figure:
 def _look(index: int) -> tuple[str, str]:
     """The color and the marker of the run at `index`; after seven, colors meet other markers."""
     return PALETTE[index % len(PALETTE)], MARKERS[(index + index // len(PALETTE)) % len(MARKERS)]
+
+
+def _columns(names: Iterable[str], width: float) -> int:
+    """How many columns of a legend fit into `width` inches."""
+    widest = max(text_width(plain(name), 10) for name in [*names, "best epoch"])
+    return max(1, min(5, int(width / (widest + 0.7))))
 
 
 def _points(rows: History, key: str) -> list[tuple[float, float]]:
