@@ -79,6 +79,8 @@ class StorageError(AtelierError):
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """``Did you mean 'x'?`` for the nearest of `names`, or the whole list where none is near."""
-    names = sorted(names)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}"
+    lowered = {known.lower(): known for known in sorted(names)}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    if near:
+        return f"Did you mean {lowered[near[0]]!r}?"
+    return f"Known: {', '.join(lowered.values())}"

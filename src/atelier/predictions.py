@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,14 +83,16 @@ class Predictions:
             RunError: the file is missing or corrupt.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # Opened here, for numpy leaves a damaged file open.
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls(
                     arrays["ids"].astype(np.int64),
                     arrays["labels"].astype(np.int64),
                     arrays["logits"].astype(np.float32),
                     tuple(map(str, arrays["classes"])),
                 )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        # A damaged archive makes zipfile, zlib and numpy raise a dozen kinds of errors.
+        except Exception as error:
             raise RunError(
                 f"cannot read the predictions {path}: {error}",
                 fix="Run `atelier evaluate` on the run again with --refresh",

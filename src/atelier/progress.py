@@ -48,8 +48,8 @@ class _LineBar:
         if completed <= 0 or (now - self._last < _SECONDS_BETWEEN_LINES and not done):
             return
         self._last = now
-        left = (now - self._start) * (self._total - completed) / completed
-        share = 100 * completed / self._total
+        left = max(0.0, (now - self._start) * (self._total - completed) / completed)
+        share = 100 * completed / self._total if self._total else 100
         line = f"{self._title} {share:3.0f} %  {note}  {left:.0f} s left"
         print(line, file=sys.stderr, flush=True)
 
@@ -71,10 +71,10 @@ def progress_bar(title: str, total: float, *, show: bool = True) -> Iterator[Bar
         yield _LineBar(title, total)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import StorageError
+from .errors import AtelierError, StorageError
 
 _FIXES = {
     errno.ENOSPC: "Free some space, or choose another folder",
@@ -21,7 +23,9 @@ _FIXES = {
     errno.EPERM: "Choose a folder that you may write to",
     errno.EROFS: "Choose a folder that you may write to",
     errno.ENOTDIR: "A file stands where a folder is needed: choose another path",
+    errno.EEXIST: "A file stands where a folder is needed: choose another path",
     errno.EISDIR: "A folder stands where a file is needed: choose another path",
+    errno.ENAMETOOLONG: "Choose a shorter name",
 }
 
 
@@ -31,11 +35,21 @@ def explained(path: Path, action: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(
-            f"cannot {action} {path}: {reason}",
-            fix=_FIXES.get(error.errno or 0, "Check the path and the disk"),
-        ) from error
+        raise _storage_error(path, action, error) from error
+    except Exception as error:
+        # safetensors, as libraries in Rust do, tells the system's error in its text alone.
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None or isinstance(error, AtelierError):
+            raise
+        number = int(found[1])
+        raise _storage_error(path, action, OSError(number, os.strerror(number))) from error
+
+
+def _storage_error(path: Path, action: str, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot {action} {path}: {error.strerror or error}",
+        fix=_FIXES.get(error.errno or 0, "Check the path and the disk"),
+    )
 
 
 @contextmanager
@@ -49,16 +63,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Ends as `path` does, for libraries that choose a format by the suffix.
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=f".part{path.suffix}"
-        )
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _beside(path, f".part{path.suffix}")
+        temporary.touch(exist_ok=False)
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         try:
             yield temporary
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; a result is not a secret
+            # safetensors puts a file of its own here, readable by its owner alone.
+            temporary.chmod(mode)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -75,26 +86,46 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
     refuse_existing(path, overwrite=overwrite)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part"))
+        temporary = _beside(path, ".part")
+        temporary.mkdir()
         try:
-            temporary.chmod(0o755)
             yield temporary
-            if path.exists():
-                remove(path)
-            temporary.replace(path)
+            _swap(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _beside(path: Path, suffix: str) -> Path:
+    """A new hidden name in the folder of `path`, for a rename works within one file system only."""
+    return path.with_name(f".{path.stem[:64]}-{secrets.token_hex(4)}{suffix}")
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Put the folder `new` at `path`, and what stood there back if that fails."""
+    if not (path.exists() or path.is_symlink()):
+        new.replace(path)
+        return
+    old = _beside(path, ".old")
+    path.rename(old)
+    try:
+        new.replace(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    remove(old)
+
+
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Raise `StorageError` if something stands at `path` and it may not be overwritten."""
-    if not overwrite and (path.is_symlink() or path.exists()):
+    with explained(path):
+        if overwrite or not (path.is_symlink() or path.exists()):
+            return
         empty_folder = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
-        if not empty_folder:
-            raise StorageError(
-                f"{path} exists already, and nothing was overwritten",
-                fix="Pass --overwrite to replace it, or choose another path with --out",
-            )
+    if not empty_folder:
+        raise StorageError(
+            f"{path} exists already, and nothing was overwritten",
+            fix="Pass --overwrite to replace it, or choose another path with --out",
+        )
 
 
 def remove(path: Path) -> None:
