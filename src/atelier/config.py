@@ -175,8 +175,8 @@ class TrainConfig(_Strict):
                 )
         if self.warmup_epochs >= self.num_epochs and self.warmup_epochs > 0:
             raise ValueError(
-                f"warmup_epochs ({self.warmup_epochs}) must be less than num_epochs "
-                f"({self.num_epochs})"
+                f"warmup_epochs ({self.warmup_epochs:g}) must be less than num_epochs "
+                f"({self.num_epochs}): set train.warmup_epochs too"
             )
         return self
 
@@ -243,7 +243,7 @@ class Recipe(_Strict):
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except ValueError:  # not JSON, or a number of over 4,300 digits
         # Shells pass True and None as people write them in Python.
         return {"True": True, "False": False, "None": None}.get(text, text)
 
@@ -256,7 +256,9 @@ def _known_path(recipe: Recipe, path: str) -> list[str]:
             raise ConfigError(
                 "the model of a recipe is fixed", got=path, fix="Name another recipe instead"
             )
-        raise ConfigError("unknown setting", got=path, fix=did_you_mean(path, known))
+        same_end = [name for name in known if name.split(".")[-1] == path.split(".")[-1]]
+        fix = f"Did you mean {same_end[0]!r}?" if same_end else did_you_mean(path, known)
+        raise ConfigError("unknown setting", got=path, fix=fix)
     return path.split(".")
 
 
@@ -282,5 +284,5 @@ def _validated(values: Any, where: str) -> Recipe:
         message = message[0].lower() + message[1:]
         got = first["input"]
         detail = f"{path}: {message}" if path else message
-        shown = None if isinstance(got, dict) else got
+        shown = None if isinstance(got, dict) or not path else got
         raise ConfigError(f"{where} has a bad value: {detail}", got=shown) from error

@@ -23,8 +23,8 @@ def resolve_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+    kind, colon, number = name.partition(":")
+    if name not in ("cpu", "cuda") and not (kind == "cuda" and colon and number.isdecimal()):
         raise DeviceError("unknown device", got=name, allowed="auto, cpu, cuda, cuda:N")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -33,7 +33,7 @@ def resolve_device(name: str = "auto") -> torch.device:
                 f"this machine has no device {name}: torch sees {count} CUDA devices",
                 fix="Use --device auto or --device cpu",
             )
-    return torch.device(name)
+    return torch.device(kind, int(number)) if number else torch.device(kind)
 
 
 @functools.cache

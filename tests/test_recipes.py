@@ -1,0 +1,55 @@
+"""Recipes by name."""
+
+import pytest
+
+from atelier.errors import ConfigError
+from atelier.recipes import RECIPES, get_recipe
+
+
+def test_the_four_models_have_a_recipe_each():
+    assert list(RECIPES) == ["mlp", "cnn", "hybrid", "resnet"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_bears_its_name_and_says_what_it_is(name):
+    recipe = get_recipe(name)
+    assert recipe.name == recipe.model.name == name
+    assert recipe.data == "fashion-mnist"
+    assert recipe.seed == 0
+    assert (RECIPES[name].__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_by_default_validation_chooses_and_test_images_are_never_needed(name):
+    train = get_recipe(name).train
+    assert train.validation_share == pytest.approx(5000 / 60000)
+    assert train.keep == "best"
+
+
+def test_data_seed_and_overrides_are_applied():
+    recipe = get_recipe("cnn", data="12", seed=3, overrides=["train.lr=0.5", "seed=4"])
+    assert (recipe.data, recipe.seed, recipe.train.lr) == ("12", 4, 0.5)
+
+
+def test_the_table_is_not_changed_by_what_is_asked_of_it():
+    get_recipe("mlp", overrides=["train.lr=0.5"])
+    assert get_recipe("mlp") == RECIPES["mlp"]()
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("resnt", "resnet"), ("CNN", "cnn"), ("hybird", "hybrid")]
+)
+def test_an_unknown_recipe_gets_the_nearest_name(name, near):
+    with pytest.raises(ConfigError, match=f"unknown recipe; got '{name}'. Did you mean '{near}'"):
+        get_recipe(name)
+
+
+def test_a_recipe_like_no_other_gets_the_list():
+    with pytest.raises(ConfigError, match="Known: cnn, hybrid, mlp, resnet"):
+        get_recipe("transformer-xl-9000")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 1.5, True])
+def test_an_impossible_seed(seed):
+    with pytest.raises(ConfigError, match="seed: input should be"):
+        get_recipe("cnn", seed=seed)
