@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +64,74 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def repository() -> Path:
     """The root of this repository."""
     return Path(__file__).resolve().parent.parent
+
+
+# One tiny training that many tests share: 1,000 real images, 16 hidden units.
+TINY = ("train.num_epochs=2", "train.warmup_epochs=0", "train.batch_size=64")
+NARROW = {
+    "mlp": ("model.width=16",),
+    "cnn": ("model.channels=[4,8]", "model.dense=16"),
+}
+
+
+@pytest.fixture(scope="session")
+def train_tiny() -> Callable[..., Any]:
+    """A function that trains a narrow network for two epochs on the sample, without a bar."""
+
+    def train(
+        out: Path, *overrides: str, recipe: str = "mlp", seed: int = 0, **options: Any
+    ) -> Any:
+        import atelier
+
+        return atelier.train(
+            recipe,
+            data="fashion-mnist-sample",
+            seed=seed,
+            overrides=[*TINY, *NARROW[recipe], *overrides],
+            out=out,
+            progress=False,
+            **options,
+        )
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def finished_run(train_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A finished and evaluated run. For reading only: all tests share it."""
+    import atelier
+
+    run = train_tiny(tmp_path_factory.mktemp("runs") / "finished")
+    atelier.evaluate(run)
+    return run
+
+
+@pytest.fixture
+def own_run(finished_run: Any, tmp_path: Path) -> Any:
+    """A copy of the finished run, to be changed or damaged."""
+    from atelier import load_run
+
+    return load_run(shutil.copytree(finished_run.path, tmp_path / "own"))
+
+
+@pytest.fixture
+def stopped_in() -> Callable[..., Any]:
+    """A context in which the training of one epoch is cut off by an error after its first batch."""
+
+    @contextmanager
+    def stopped_in(epoch: int, error: type[BaseException] = KeyboardInterrupt) -> Iterator[None]:
+        from atelier.data.batches import TrainingBatches
+
+        whole = TrainingBatches.epoch
+
+        def cut_off(self: Any, number: int, seed: int) -> Iterator[Any]:
+            for position, batch in enumerate(whole(self, number, seed)):
+                if number == epoch and position == 1:
+                    raise error
+                yield batch
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TrainingBatches, "epoch", cut_off)
+            yield
+
+    return stopped_in

@@ -148,7 +148,7 @@ def _step(
         if clip_grad_norm:
             nn.utils.clip_grad_norm_(model.parameters(), clip_grad_norm)
         logs.update(told)
-        return loss
+        return loss.detach()
 
     # torch types the closure as returning a float, and documents a tensor.
     optimizer.step(closure)  # type: ignore[arg-type]

@@ -1,0 +1,83 @@
+"""Optimizers by name, with weight decay kept off biases and norms."""
+
+import pytest
+import torch
+from torch import nn
+
+from atelier.config import TrainConfig
+from atelier.training.optimizers import build_optimizer
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 3))
+
+
+def build(model, **options):
+    return build_optimizer(model, TrainConfig(**options))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
+)
+def test_the_name_chooses(name, expected):
+    optimizer = build(network(), optimizer=name, lr=0.25)
+    assert type(optimizer) is expected
+    assert {group["lr"] for group in optimizer.param_groups} == {0.25}
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_every_weight_is_trained_once_and_only_matrices_decay(name):
+    model = network()
+    groups = build(model, optimizer=name, weight_decay=0.3).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        is_matrix = name in ("0.weight", "3.weight")
+        assert decay[id(parameter)] == (0.3 if is_matrix else 0.0), name
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_decay_shrinks_weights_and_leaves_biases_and_norms_alone(name):
+    model = network()
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    optimizer = build(model, optimizer=name, lr=0.1, weight_decay=0.5, momentum=0.0)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for key, value in model.named_parameters():
+        factor = 0.95 if value.ndim >= 2 else 1.0
+        assert torch.allclose(value, factor * before[key]), key
+
+
+def test_frozen_weights_are_left_out():
+    model = network()
+    model[0].requires_grad_(requires_grad=False)
+    trained = [p for group in build(model).param_groups for p in group["params"]]
+    assert len(trained) == 4
+
+
+def test_sgd_has_momentum_and_nesterov_as_told():
+    def settings(**options):
+        group = build(network(), optimizer="sgd", **options).param_groups[0]
+        return group["momentum"], group["nesterov"]
+
+    assert settings() == (0.9, True)
+    assert settings(momentum=0.5, nesterov=False) == (0.5, False)
+    assert settings(momentum=0.0) == (0.0, False)  # there is nothing to look ahead with
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_each_goes_downhill(name):
+    model = network()
+    images, labels = torch.randn(16, 1, 4, 4), torch.arange(16) % 3
+    optimizer = build(model, optimizer=name, lr=0.05)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
