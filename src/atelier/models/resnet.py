@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..config import ResNetConfig
-from .classifier import Classifier, ImageShape
+from .classifier import Classifier, ImageShape, output_shape
 
 
 class PreActivationBlock(nn.Module):
@@ -56,7 +56,9 @@ def build_resnet(config: ResNetConfig, image_shape: ImageShape, num_classes: int
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
     ]
-    network = Classifier(nn.Sequential(*layers), nn.Linear(channels, num_classes))
+    features = nn.Sequential(*layers)
+    output_shape(features, image_shape)  # refuses images that the strides leave nothing of
+    network = Classifier(features, nn.Linear(channels, num_classes))
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
