@@ -1,0 +1,365 @@
+"""Augmentation: each image has a draw of its own, and each change is exactly what it says."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atelier.config import AugmentConfig
+from atelier.data.augment import Augmenter, affine, mirror
+
+CPU = torch.device("cpu")
+SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(2, 14), st.integers(2, 14))
+EVERYTHING = AugmentConfig(
+    rotation_degrees=15,
+    translation=0.1,
+    scaling=0.2,
+    mirror="random",
+    crop_padding=2,
+    erase_probability=0.5,
+    cutout=4,
+)
+EACH = {
+    "rotation": AugmentConfig(rotation_degrees=45),
+    "translation": AugmentConfig(translation=0.3),
+    "scaling": AugmentConfig(scaling=0.5),
+    "mirror": AugmentConfig(mirror="random"),
+    "crop": AugmentConfig(crop_padding=4),
+    "erase": AugmentConfig(erase_probability=1),
+    "cutout": AugmentConfig(cutout=6),
+    "everything": EVERYTHING,
+}
+
+
+def random_images(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def augmenter(config, num_images=100, fill=(-1.5,), seed=0, epoch=1):
+    made = Augmenter(config, torch.tensor(fill), num_images, seed, CPU)
+    made.start_epoch(epoch, seed)
+    return made
+
+
+def warp(images, degrees=0.0, zoom=1.0, shift=(0.0, 0.0), fill=0.0):
+    n = len(images)
+    return affine(
+        images,
+        torch.full((n,), math.radians(degrees)),
+        torch.full((n,), zoom),
+        torch.tensor([shift]).repeat(n, 1),
+        torch.tensor(fill),
+    )
+
+
+# The whole of it
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_every_image_has_its_own_draw(name):
+    same = random_images(1, 1, 28, 28).expand(32, 1, 28, 28).contiguous()
+    result = augmenter(EACH[name])(same, torch.arange(32))
+    different = len({image.numpy().tobytes() for image in result})
+    assert different == 2 if name == "mirror" else different > 16
+
+
+@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_images_passed_in_are_not_changed_and_the_shape_is_kept(name, layout):
+    images = random_images(8, 3, 20, 28).contiguous(memory_format=layout)
+    kept = images.clone()
+    result = augmenter(EACH[name], fill=(0.0, 1.0, 2.0))(images, torch.arange(8))
+    assert torch.equal(images, kept)
+    assert result.shape == images.shape
+    assert result.dtype == torch.float32
+    assert result.isfinite().all()
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_the_same_seed_draws_the_same_and_another_does_not(name):
+    images, positions = random_images(16, 1, 28, 28), torch.arange(16)
+    augment = augmenter(EACH[name], seed=3)
+    first, second = augment(images, positions), augment(images, positions)
+    augment.start_epoch(1, 3)
+    assert torch.equal(augment(images, positions), first)
+    assert torch.equal(augmenter(EACH[name], seed=3)(images, positions), first)
+    assert not torch.equal(second, first)
+    augment.start_epoch(2, 4)
+    assert not torch.equal(augment(images, positions), first)
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_torchs_own_generator_is_left_alone(name):
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    augmenter(EACH[name])(random_images(4, 1, 28, 28), torch.arange(4))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_by_default_nothing_is_changed():
+    images = random_images(4, 1, 28, 28)
+    assert torch.equal(augmenter(AugmentConfig())(images, torch.arange(4)), images)
+
+
+@given(SHAPES, st.integers(0, 100))
+def test_every_size_is_taken(shape, seed):
+    config = EVERYTHING.model_copy(update={"cutout": 20, "crop_padding": 30})
+    images = random_images(*shape)
+    result = augmenter(config, fill=(0.5,) * shape[1], seed=seed)(images, torch.arange(shape[0]))
+    assert result.shape == images.shape
+    assert result.isfinite().all()
+
+
+# Mirror
+
+
+@given(SHAPES, st.data())
+def test_mirror_is_exact_and_its_own_inverse(shape, data):
+    images = random_images(*shape)
+    chosen = torch.tensor(data.draw(st.lists(st.booleans(), min_size=shape[0], max_size=shape[0])))
+    result = mirror(images, chosen)
+    for before, after, turned in zip(images, result, chosen, strict=True):
+        expected = before.numpy()[..., ::-1] if turned else before.numpy()
+        assert np.array_equal(after.numpy(), expected)
+    assert torch.equal(mirror(result, chosen), images)
+
+
+def test_the_coin_of_the_random_mirror_is_fair():
+    images = random_images(1, 1, 2, 2).expand(2000, 1, 2, 2)
+    result = augmenter(EACH["mirror"])(images, torch.arange(2000))
+    turned = (result != images).flatten(1).any(1).sum().item()
+    assert 900 < turned < 1100
+
+
+@given(st.integers(1, 50), st.integers(0, 1000), st.integers(1, 9))
+def test_the_alternating_mirror_turns_each_image_once_in_two_epochs(count, seed, epoch):
+    images = random_images(count, 1, 3, 4)
+    augment = augmenter(AugmentConfig(mirror="alternating"), num_images=count, seed=seed)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    turned = []
+    for number in (epoch, epoch + 1):
+        augment.start_epoch(number, seed + number)
+        result = augment(images[order], order)
+        turned.append((result != images[order]).flatten(1).any(1))
+        whole = torch.where(turned[-1].view(-1, 1, 1, 1), images[order].flip(-1), images[order])
+        assert torch.equal(result, whole)
+    assert torch.equal(turned[0], ~turned[1])
+
+
+def test_the_alternating_mirror_starts_with_half_of_the_images():
+    images = random_images(1000, 1, 2, 2)
+    augment = augmenter(AugmentConfig(mirror="alternating"), num_images=1000)
+    turned = (augment(images, torch.arange(1000)) != images).flatten(1).any(1).sum().item()
+    assert 430 < turned < 570
+
+
+# The warp
+
+
+@given(SHAPES)
+def test_a_warp_that_does_nothing_changes_nothing(shape):
+    images = random_images(*shape)
+    assert torch.allclose(warp(images, fill=0.7), images, atol=1e-4)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, -1])
+@pytest.mark.parametrize("side", [8, 9])
+def test_quarter_turns_of_a_square_are_exact_and_counter_clockwise(turns, side):
+    images = random_images(2, 3, side, side)
+    expected = torch.rot90(images, turns, (-2, -1))
+    assert torch.allclose(warp(images, degrees=90 * turns), expected, atol=1e-4)
+
+
+def test_counter_clockwise_is_as_seen():
+    images = torch.zeros(1, 1, 9, 9)
+    images[0, 0, 4, 8] = 1  # at three o'clock
+    result = warp(images, degrees=90)
+    assert result[0, 0].argmax().item() == 0 * 9 + 4  # at twelve
+
+
+@pytest.mark.parametrize("size", [(6, 10), (10, 6), (7, 12)])
+def test_a_half_turn_of_an_oblong_image(size):
+    images = random_images(2, 1, *size)
+    assert torch.allclose(warp(images, degrees=180), images.flip(-1, -2), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(6, 10), (10, 6)])
+def test_a_quarter_turn_of_an_oblong_image_keeps_its_proportions(size):
+    images = random_images(2, 1, *size)
+    result = warp(images, degrees=90, fill=9.0)
+    # What both have in common is the square in the middle.
+    height, width = size
+    side = min(size)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = (..., slice(top, top + side), slice(left, left + side))
+    assert torch.allclose(result[square], torch.rot90(images[square], 1, (-2, -1)), atol=1e-4)
+    outside = torch.ones(size, dtype=torch.bool)
+    outside[square[1:]] = False
+    assert torch.allclose(result[..., outside], torch.tensor(9.0))
+
+
+@given(st.integers(-4, 4), st.integers(-4, 4), st.sampled_from([(8, 8), (6, 11), (9, 5)]))
+def test_a_shift_by_whole_pixels_is_a_roll_with_fill(right, down, size):
+    height, width = size
+    images = random_images(2, 1, height, width)
+    result = warp(images, shift=(2 * right / width, 2 * down / height), fill=-2.0)
+    expected = torch.roll(images, (down, right), (-2, -1))
+    rows, columns = torch.arange(height) - down, torch.arange(width) - right
+    expected[..., (rows < 0) | (rows >= height), :] = -2.0
+    expected[..., (columns < 0) | (columns >= width)] = -2.0
+    assert torch.allclose(result, expected, atol=1e-4)
+
+
+def test_a_turn_and_a_shift_turn_first():
+    images = torch.zeros(1, 1, 9, 9)
+    images[0, 0, 4, 6] = 1  # two to the right of the center
+    result = warp(images, degrees=90, shift=(2 * 1 / 9, 0.0))
+    assert result[0, 0].argmax().item() == 2 * 9 + 5  # two above it, then one to the right
+
+
+def test_zoom_doubles():
+    images = random_images(2, 1, 16, 12)
+    result = warp(images, zoom=2.0)
+    middle = images[..., 4:12, 3:9]
+    # Bilinear upsampling of the middle, away from its edges where that repeats the last pixel.
+    expected = F.interpolate(middle, scale_factor=2, mode="bilinear", align_corners=False)
+    assert torch.allclose(result[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-4)
+
+
+def test_zooming_out_shows_the_background_around():
+    images = torch.ones(1, 1, 16, 16)
+    result = warp(images, zoom=0.5, fill=-3.0)
+    assert torch.allclose(result[..., 4:12, 4:12], torch.tensor(1.0))
+    outside = torch.ones(16, 16, dtype=torch.bool)
+    outside[4:12, 4:12] = False
+    assert torch.equal(result[..., outside], torch.full_like(result[..., outside], -3.0))
+
+
+@pytest.mark.parametrize("name", ["rotation", "translation", "scaling", "crop"])
+def test_what_comes_in_at_the_edges_is_the_background_of_each_channel(name):
+    fill = (-0.8, 0.3)
+    images = torch.tensor(fill).view(1, 2, 1, 1).expand(8, 2, 12, 12)
+    result = augmenter(EACH[name], fill=fill)(images, torch.arange(8))
+    assert torch.allclose(result, images, atol=1e-5)
+
+
+@given(st.integers(0, 1000))
+def test_warps_stay_within_their_limits(seed):
+    # A bright spot in the middle moves by the translation alone.
+    images = torch.zeros(20, 1, 21, 21)
+    images[..., 10, 10] = 1
+    config = AugmentConfig(translation=0.2)
+    result = augmenter(config, fill=(0.0,), seed=seed)(images, torch.arange(20))
+    assert torch.allclose(result.sum((1, 2, 3)), torch.ones(20), atol=1e-3)
+    place = torch.arange(21.0) - 10
+    for axis in (2, 1):
+        moved = (result[:, 0].sum(axis) * place).sum(1)
+        assert (moved.abs() <= 0.2 * 21 + 1e-3).all()
+
+
+# Crop
+
+
+@given(SHAPES, st.integers(1, 5), st.integers(0, 1000))
+def test_a_crop_is_a_window_of_the_padded_image(shape, pad, seed):
+    images = random_images(*shape)
+    config = AugmentConfig(crop_padding=pad)
+    result = augmenter(config, fill=(0.25,) * shape[1], seed=seed)(images, torch.arange(shape[0]))
+    padded = F.pad(images, (pad,) * 4, value=0.25)
+    height, width = shape[-2:]
+    for image, window in zip(padded, result, strict=True):
+        assert any(
+            torch.allclose(image[:, y : y + height, x : x + width], window, atol=1e-6)
+            for y in range(2 * pad + 1)
+            for x in range(2 * pad + 1)
+        )
+
+
+def test_every_place_is_cropped_as_often():
+    # The one bright pixel tells which of the nine windows was drawn.
+    images = torch.zeros(1800, 1, 3, 3)
+    images[..., 1, 1] = 1
+    result = augmenter(AugmentConfig(crop_padding=1), fill=(0.0,))(images, torch.arange(1800))
+    counts = torch.bincount(result.flatten(1).argmax(1), minlength=9)
+    assert counts.min() > 140
+    assert counts.max() < 260
+
+
+# Erasing and cutout
+
+
+def changed(before, after):
+    """(N, H, W) booleans, and that all channels agree."""
+    different = before != after
+    assert torch.equal(different.all(1), different.any(1))
+    return different.any(1)
+
+
+def box_of(mask):
+    rows, columns = mask.any(1).nonzero().flatten(), mask.any(0).nonzero().flatten()
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    assert mask[top:bottom, left:right].all(), "not a rectangle"
+    return bottom - top, right - left
+
+
+@given(st.floats(0.005, 0.9), st.integers(4, 30), st.integers(4, 30), st.integers(0, 1000))
+def test_what_is_erased_is_a_rectangle_within_the_bounds(area, height, width, seed):
+    images = random_images(8, 2, height, width)
+    config = AugmentConfig(erase_probability=1, erase_area=area)
+    result = augmenter(config, fill=(0.0, 0.0), seed=seed)(images, torch.arange(8))
+    for mask in changed(images, result):
+        tall, wide = box_of(mask)
+        # Sides are whole pixels: half a pixel of rounding each, and at least one pixel.
+        assert (tall - 0.5) * (wide - 0.5) <= max(area * height * width, tall, wide)
+        assert (tall + 0.5) * (wide + 0.5) >= 0.999 * min(area, 0.02) * height * width or (
+            tall == height or wide == width
+        )
+
+
+def test_erasing_spares_the_others():
+    images = random_images(1000, 1, 12, 12)
+    config = AugmentConfig(erase_probability=0.3)
+    result = augmenter(config)(images, torch.arange(1000))
+    erased = (images != result).flatten(1).any(1).sum().item()
+    assert 240 < erased < 360
+
+
+def test_what_is_erased_is_noise_of_mean_0_and_deviation_1():
+    images = torch.full((500, 1, 16, 16), 5.0)
+    config = AugmentConfig(erase_probability=1, erase_area=0.5)
+    result = augmenter(config)(images, torch.arange(500))
+    noise = result[result != 5.0]
+    assert abs(noise.mean().item()) < 0.05
+    assert abs(noise.std().item() - 1) < 0.05
+
+
+@given(st.integers(1, 12), st.integers(6, 20), st.integers(6, 20), st.integers(0, 1000))
+def test_cutout_is_a_square_of_zeros_of_which_a_part_may_lie_outside(side, height, width, seed):
+    images = random_images(16, 2, height, width) + 10
+    result = augmenter(AugmentConfig(cutout=side), fill=(0.0, 0.0), seed=seed)(
+        images, torch.arange(16)
+    )
+    assert (result[images != result] == 0).all()
+    for mask in changed(images, result):
+        tall, wide = box_of(mask)
+        assert tall <= side
+        assert wide <= side
+        # Nothing is cut off but at an edge.
+        rows, columns = mask.any(1), mask.any(0)
+        assert tall == side or rows[0] or rows[-1]
+        assert wide == side or columns[0] or columns[-1]
+
+
+def test_a_cutout_of_which_all_lies_inside_has_its_full_size():
+    images = torch.ones(200, 1, 20, 20)
+    result = augmenter(AugmentConfig(cutout=6))(images, torch.arange(200))
+    cut = (result == 0).flatten(1).sum(1)
+    assert cut.max() == 36
+    assert (cut == 36).sum() > 60
+    assert cut.min() >= 9

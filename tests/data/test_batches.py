@@ -1,0 +1,142 @@
+"""Batches: every image once, in a new order each epoch, with mean 0 and deviation 1."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atelier.config import AugmentConfig
+from atelier.data import ImageSplit, normalization_of
+from atelier.data.augment import Augmenter
+from atelier.data.batches import Normalizer, TrainingBatches
+
+CPU = torch.device("cpu")
+
+
+def split_of(count, channels=1, size=(4, 5)):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, channels, *size), dtype=np.uint8)
+    return ImageSplit(images, np.arange(count) % 3, np.arange(count) + 1000)
+
+
+def batches_of(split, batch_size, config=None):
+    augment = Augmenter(
+        config or AugmentConfig(), torch.zeros(split.images.shape[1]), len(split), 0, CPU
+    )
+    normalize = Normalizer(*normalization_of(split.images), CPU)
+    return TrainingBatches(split, batch_size, normalize, augment, CPU)
+
+
+@given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 1000))
+def test_an_epoch_holds_each_image_at_most_once_and_drops_less_than_a_batch(count, size, seed):
+    batches = batches_of(split_of(count), size)
+    epoch = list(batches.epoch(1, seed))
+    assert len(epoch) == len(batches) >= 1
+    assert {len(batch.positions) for batch in epoch} == {min(size, count)}
+    positions = torch.cat([batch.positions for batch in epoch]).tolist()
+    assert len(set(positions)) == len(positions)
+    assert set(positions) <= set(range(count))
+    assert count - len(positions) < min(size, count)
+
+
+def test_an_epoch_that_divides_evenly_is_a_permutation_and_not_the_order_of_the_data():
+    batches = batches_of(split_of(60), 12)
+    positions = torch.cat([batch.positions for batch in batches.epoch(1, 0)]).tolist()
+    assert sorted(positions) == list(range(60))
+    assert positions != list(range(60))
+
+
+def test_images_labels_and_positions_belong_together():
+    split = split_of(20, channels=3)
+    normalize = Normalizer(*normalization_of(split.images), CPU)
+    for batch in batches_of(split, 6).epoch(1, 0):
+        places = batch.positions.numpy()
+        assert np.array_equal(batch.labels.numpy(), split.labels[places])
+        assert torch.equal(batch.images, normalize(torch.from_numpy(split.images[places])))
+        assert batch.labels.dtype == torch.int64
+
+
+def same(first, second):
+    return all(
+        torch.equal(a.images, b.images)
+        and torch.equal(a.labels, b.labels)
+        and torch.equal(a.positions, b.positions)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def test_the_same_seed_gives_the_same_batches_whatever_came_before():
+    config = AugmentConfig(mirror="random", rotation_degrees=20, erase_probability=0.5)
+    batches = batches_of(split_of(40), 8, config)
+    first = list(batches.epoch(3, 7))
+    next(iter(batches.epoch(4, 8)))  # an epoch that was broken off
+    torch.manual_seed(99)
+    assert same(first, batches.epoch(3, 7))
+    assert same(first, batches_of(split_of(40), 8, config).epoch(3, 7))
+    assert not same(first, batches.epoch(3, 8))
+
+
+def test_over_the_epochs_every_image_has_its_turn():
+    batches = batches_of(split_of(10), 7)
+    seen = set()
+    for epoch in range(1, 11):
+        for batch in batches.epoch(epoch, epoch):
+            seen |= set(batch.positions.tolist())
+    assert seen == set(range(10))
+
+
+def test_a_data_set_smaller_than_a_batch_is_one_batch():
+    batches = batches_of(split_of(5), 128)
+    assert len(batches) == 1
+    assert batches.batch_size == 5
+    (batch,) = batches.epoch(1, 0)
+    assert sorted(batch.positions.tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_the_data_are_left_alone():
+    split = split_of(12)
+    kept = split.images.copy()
+    for batch in batches_of(split, 4).epoch(1, 0):
+        batch.images.zero_()
+    assert np.array_equal(split.images, kept)
+
+
+def test_batches_need_no_gradient():
+    (batch,) = batches_of(split_of(4), 4).epoch(1, 0)
+    assert not batch.images.requires_grad
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_normalized_images_have_mean_0_and_deviation_1(channels):
+    images = split_of(300, channels).images.copy()
+    images[:, 0] //= 4
+    result = Normalizer(*normalization_of(images), CPU)(torch.from_numpy(images))
+    assert result.dtype == torch.float32
+    assert torch.allclose(result.mean((0, 2, 3)), torch.zeros(channels), atol=1e-4)
+    assert torch.allclose(result.std((0, 2, 3)), torch.ones(channels), atol=1e-3)
+
+
+def test_the_real_sample_is_normalized(sample):
+    images = sample.train.images
+    result = Normalizer(*normalization_of(images), CPU)(torch.from_numpy(np.array(images)))
+    assert abs(result.mean().item()) < 1e-4
+    assert abs(result.std().item() - 1) < 1e-3
+
+
+def test_normalizing_is_what_the_formula_says():
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1)
+    result = Normalizer([0.2], [0.5], CPU)(images).flatten()
+    assert torch.allclose(result, torch.tensor([-0.4, 0.0, 1.6]), atol=1e-6)
+    assert images.flatten().tolist() == [0, 51, 255]
+
+
+def test_a_constant_channel_becomes_zero():
+    images = np.full((4, 1, 3, 3), 7, dtype=np.uint8)
+    result = Normalizer(*normalization_of(images), CPU)(torch.from_numpy(images))
+    assert torch.allclose(result, torch.zeros_like(result), atol=1e-6)
+
+
+def test_images_come_with_channels_last_as_the_cpu_likes_them():
+    (batch,) = batches_of(split_of(4, channels=3), 4).epoch(1, 0)
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
