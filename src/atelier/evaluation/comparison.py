@@ -181,7 +181,7 @@ class Comparison:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """The header and the cells of the comparison table, as text."""
-        header = ["recipe", "accuracy", "seeds", "over seeds 95 %", "over images 95 %"]
+        header = ["recipe", "accuracy", "seeds", "over seeds", "over images"]
         header += ["parameters", "training", "ms per image"]
         return header, [
             [

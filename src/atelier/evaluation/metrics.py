@@ -100,14 +100,14 @@ class Evaluation:
     def __str__(self) -> str:
         parts = ["\n".join(self._summary()), text_table(*self.class_table())]
         if self.top_confusions:
-            parts.append(text_table(*self.confusion_table()))
+            parts.append("most frequent confusions\n" + text_table(*self.confusion_table()))
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
         parts = [f"<p>{'<br>'.join(map(html.escape, self._summary()))}</p>"]
         parts.append(html_table(*self.class_table()))
         if self.top_confusions:
-            parts.append(html_table(*self.confusion_table()))
+            parts.append("<p>most frequent confusions</p>" + html_table(*self.confusion_table()))
         return "\n".join(parts)
 
     def _summary(self) -> list[str]:
@@ -134,7 +134,7 @@ class Evaluation:
 
     def confusion_table(self) -> tuple[list[str], list[list[str]]]:
         """The header and the cells of the table of confusions, as text."""
-        header = ["most frequent confusion", "called", "images", "of the class"]
+        header = ["true class", "called", "images", "of the class"]
         return header, [
             [row.true, row.predicted, f"{row.count:,}", percent(row.share)]
             for row in self.top_confusions

@@ -9,6 +9,7 @@ from .gallery import (
     samples_per_class,
     worst_errors,
 )
+from .page import save_figures, write_report
 from .plots import (
     class_balance,
     confusion_matrix,
@@ -16,7 +17,6 @@ from .plots import (
     per_class_f1,
     training_curves,
 )
-from .report import save_figures, write_report
 from .subjects import ReportEntry
 
 __all__ = [

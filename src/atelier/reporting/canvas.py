@@ -155,7 +155,15 @@ def save_png(drawing: Figure, path: str | Path) -> Path:
         StorageError: no space or no permission.
     """
     path = Path(path)
-    data = png_bytes(drawing)
+    write_bytes(path, png_bytes(drawing))
+    return path
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data`, whole or not at all.
+
+    Raises:
+        StorageError: no space or no permission.
+    """
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
-    return path

@@ -20,8 +20,8 @@ from ..runs import Run
 from ..storage import refuse_existing
 from ..sweeps import compare_runs
 from .canvas import save_png
+from .page import save_figures, write_report
 from .pictures import data_pictures
-from .report import save_figures, write_report
 from .subjects import ReportEntry
 
 _AUGMENTED_IMAGES, _VARIANTS = 4, 6

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +14,7 @@ from matplotlib.figure import Figure
 from ..evaluation import Comparison
 from ..evaluation.tables import percent
 from . import gallery, plots
-from .canvas import png_bytes
+from .canvas import png_bytes, write_bytes
 from .subjects import DatasetLike, ReportEntry, predicted_images
 
 _CSS_PIXELS_PER_INCH = 96
@@ -28,10 +30,25 @@ class Picture:
     alt: str
     caption: str
 
+    @functools.cached_property
+    def png(self) -> bytes:
+        """The figure as PNG, drawn once for the report and the folder."""
+        return png_bytes(self.figure)
+
     @property
     def source(self) -> str:
         """The PNG as a data address."""
-        return "data:image/png;base64," + base64.b64encode(png_bytes(self.figure)).decode("ascii")
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``<key>.png`` into `folder`, whole or not at all.
+
+        Raises:
+            StorageError: no space or no permission.
+        """
+        path = Path(folder) / f"{self.key}.png"
+        write_bytes(path, self.png)
+        return path
 
     @property
     def width(self) -> int:

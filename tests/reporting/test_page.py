@@ -22,6 +22,7 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
+        self.path = path
         self.source = path.read_text("utf-8")
         self.tags, self.text, self.handlers = [], [], []
         self.feed(self.source)
@@ -58,7 +59,11 @@ def three(dataset, tmp_path_factory):
         {name: [(0, e.predictions)] for name, e in zip(("mlp", "old", "new"), entries, strict=True)}
     )
     path = tmp_path_factory.mktemp("report") / "report.html"
-    assert write_report(entries, path, dataset=dataset, comparison=comparison) == path
+    folders = [path.parent / f"figures-{k}" for k in range(len(entries))]
+    written = write_report(
+        entries, path, dataset=dataset, comparison=comparison, figure_folders=folders
+    )
+    assert written == path
     return Page(path), comparison
 
 
@@ -86,6 +91,12 @@ def test_every_picture_is_a_png_with_words_for_those_who_do_not_see_it(three):
     for image in images:
         assert len(image["alt"]) > 20
         assert base64.b64decode(image["src"].split(",")[1]).startswith(b"\x89PNG")
+
+
+def test_the_pictures_of_each_run_are_kept_beside_it_and_are_those_of_the_report(three):
+    page, _ = three
+    picture = page.path.parent / "figures-2" / "confusion_matrix.png"
+    assert base64.b64encode(picture.read_bytes()).decode() in page.source
 
 
 def test_the_contents_lead_to_places_that_exist_once(three):

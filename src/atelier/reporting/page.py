@@ -19,7 +19,6 @@ from ..errors import RunError
 from ..evaluation import Comparison, Evaluation
 from ..evaluation.tables import percent, percent_range
 from ..storage import write_text
-from .canvas import save_png
 from .pictures import data_pictures, overview_pictures, run_pictures
 from .subjects import DatasetLike, ReportEntry
 
@@ -30,6 +29,7 @@ def write_report(
     *,
     dataset: DatasetLike,
     comparison: Comparison | None = None,
+    figure_folders: Sequence[str | Path] | None = None,
 ) -> Path:
     """Write the report of one or several runs, whole or not at all, over what is at `path`.
 
@@ -38,6 +38,7 @@ def write_report(
         path: the HTML file.
         dataset: what the runs were trained and tested on.
         comparison: of the same runs, where there are several.
+        figure_folders: for each entry, where its pictures go as PNG files too, drawn but once.
 
     Returns:
         The path.
@@ -50,13 +51,17 @@ def write_report(
         raise RunError("there is no run to report on", fix="Name at least one run folder")
     names = _distinct_names([entry.run.name for entry in entries])
     named = dict(zip(names, entries, strict=True))
+    sections = [_run_section(name, entry, dataset) for name, entry in named.items()]
+    for section, folder in zip(sections, figure_folders or (), strict=False):
+        for picture in section["pictures"]:
+            picture.save(folder)
     page = _template().render(
         title=f"{dataset.name}: {', '.join(names[:4])}{' and more' if len(names) > 4 else ''}",
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         summary=_summary(named, dataset, comparison),
         comparison=comparison,
         overview=overview_pictures(named, comparison),
-        runs=[_run_section(name, entry, dataset) for name, entry in named.items()],
+        runs=sections,
         data_facts=_data_facts(dataset),
         data=data_pictures(dataset),
         commands=[(name, entry.run.command) for name, entry in named.items()],
@@ -74,8 +79,7 @@ def save_figures(entry: ReportEntry, folder: str | Path, *, dataset: DatasetLike
         RunError: the predictions are not of this data set's test images.
         StorageError: no space or no permission.
     """
-    pictures = run_pictures(entry.run.name, entry, dataset)
-    return [save_png(p.figure, Path(folder) / f"{p.key}.png") for p in pictures]
+    return [picture.save(folder) for picture in run_pictures(entry.run.name, entry, dataset)]
 
 
 def _template() -> Any:
