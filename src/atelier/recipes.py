@@ -22,7 +22,7 @@ from .errors import ConfigError, did_you_mean
 
 def mlp() -> Recipe:
     """Two hidden layers on the flattened pixels: the baseline that knows nothing of images."""
-    return Recipe(name="mlp", model=MLPConfig(), train=TrainConfig(num_epochs=15))
+    return Recipe(name="mlp", model=MLPConfig(), train=TrainConfig(num_epochs=12))
 
 
 def cnn() -> Recipe:
@@ -31,7 +31,7 @@ def cnn() -> Recipe:
         name="cnn",
         model=CNNConfig(dropout=0.25),
         augment=AugmentConfig(mirror="random"),
-        train=TrainConfig(num_epochs=12),
+        train=TrainConfig(num_epochs=8),
     )
 
 
@@ -41,7 +41,7 @@ def hybrid() -> Recipe:
         name="hybrid",
         model=HybridConfig(),
         augment=AugmentConfig(mirror="random"),
-        train=TrainConfig(num_epochs=15),
+        train=TrainConfig(num_epochs=10),
     )
 
 
@@ -51,7 +51,7 @@ def resnet() -> Recipe:
         name="resnet",
         model=ResNetConfig(),
         augment=AugmentConfig(mirror="random"),
-        train=TrainConfig(num_epochs=12, lr=4e-3),
+        train=TrainConfig(num_epochs=8, lr=4e-3),
     )
 
 
