@@ -218,8 +218,9 @@ def test_a_shift_by_whole_pixels_is_a_roll_with_fill(right, down, size):
 def test_a_turn_and_a_shift_turn_first():
     images = torch.zeros(1, 1, 9, 9)
     images[0, 0, 4, 6] = 1  # two to the right of the center
-    result = warp(images, degrees=90, shift=(2 * 1 / 9, 0.0))
-    assert result[0, 0].argmax().item() == 2 * 9 + 5  # two above it, then one to the right
+    result = warp(images, degrees=90, shift=(2 * 1 / 9, 2 * 3 / 9))
+    # Two above the center, then one to the right and three down.
+    assert result[0, 0].argmax().item() == 5 * 9 + 5
 
 
 def test_zoom_doubles():
