@@ -20,7 +20,7 @@ from ..runs import Run
 from ..storage import refuse_existing
 from ..sweeps import compare_runs
 from .canvas import save_png
-from .page import save_figures, write_report
+from .page import write_report
 from .pictures import data_pictures
 from .subjects import ReportEntry
 
@@ -75,13 +75,17 @@ def report(
             bar.update(done, run.name)
             evaluation = evaluate(run, device=device)
             augmented = _augmented(run, dataset)
-            entry = ReportEntry(run, run.predictions("test"), evaluation, augmented)
-            save_figures(entry, run.path / "figures", dataset=dataset)
-            entries.append(entry)
+            entries.append(ReportEntry(run, run.predictions("test"), evaluation, augmented))
         bar.update(len(found), "writing")
         if comparison is None and len({run.recipe.without_seed() for run in found}) > 1:
             comparison = compare_runs(found, device=device)
-        path = write_report(entries, out, dataset=dataset, comparison=comparison)
+        path = write_report(
+            entries,
+            out,
+            dataset=dataset,
+            comparison=comparison,
+            figure_folders=[run.path / "figures" for run in found],
+        )
         bar.update(len(found) + 1)
     return path
 
