@@ -134,7 +134,7 @@ class TrainConfig(_Strict):
     """On weights of two dimensions or more; biases and norms are left alone."""
     schedule: Literal["constant", "step", "plateau", "cosine", "one-cycle"] = "one-cycle"
     """How the learning rate moves after warm-up; one-cycle falls linearly to zero."""
-    warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 0.5
     """Epochs, fractions allowed, over which the learning rate rises linearly."""
     step_epochs: Annotated[int, Field(ge=1)] = 5
     """Epochs between the drops of the step schedule; patience of the plateau schedule."""
