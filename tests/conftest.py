@@ -115,6 +115,16 @@ def own_run(finished_run: Any, tmp_path: Path) -> Any:
 
 
 @pytest.fixture
+def narrow_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipes `mlp` and `cnn` themselves, made narrow: for what takes them by name."""
+    from atelier.recipes import RECIPES
+
+    for name, overrides in NARROW.items():
+        recipe = RECIPES[name]().with_overrides(overrides)
+        monkeypatch.setitem(RECIPES, name, lambda recipe=recipe: recipe)
+
+
+@pytest.fixture
 def stopped_in() -> Callable[..., Any]:
     """A context in which the training of one epoch is cut off by an error after its first batch."""
 

@@ -265,8 +265,13 @@ def main(arguments: list[str] | None = None) -> None:
     words = [word for word in words if word != "--debug"]
     code: Any = 0
     try:
-        code = app(words, prog_name="atelier", standalone_mode=False)
+        # Not `app(words)`, which would take Ctrl-C and a reader that has gone for itself.
+        command = typer.main.get_command(app)
+        with command.make_context("atelier", list(words)) as context:
+            command.invoke(context)
         sys.stdout.flush()
+    except typer.Exit as stop:
+        code = stop.exit_code
     except _UsageError as error:
         if not words:  # `atelier` alone: the help is the answer
             print(error.format_message())
