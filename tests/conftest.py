@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
@@ -145,3 +146,46 @@ def stopped_in() -> Callable[..., Any]:
             yield
 
     return stopped_in
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, where everything that a command may touch by default lies."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file under `folder` with a digest of its bytes."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], here: Path, tmp_path: Path) -> Callable[..., str]:
+    """A function that runs a command line, checks that it is refused as promised, and returns the
+    line that says why."""
+
+    from atelier import cli
+
+    def refused(*words: object) -> str:
+        before = contents(tmp_path)
+        with pytest.raises(SystemExit) as left:
+            cli.main([str(word) for word in words])
+        said = capsys.readouterr()
+        lines = said.err.splitlines()
+        assert left.value.code == 2, said.err
+        assert len(lines) == 1, said.err
+        assert lines[0].startswith("error: ")
+        assert "Traceback" not in said.err
+        assert "defect" not in said.err
+        assert said.out == ""
+        assert contents(tmp_path) == before
+        return lines[0]
+
+    return refused

@@ -3,67 +3,20 @@
 The rows of this file are those of the project's promise; every one goes through the command line.
 """
 
-import errno
-import hashlib
 import json
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
-import torch
 from PIL import Image
 
-from atelier import cli, load_dataset
-from atelier.training import checkpoints, entry
+from atelier import load_dataset
 
 SHORT = (
     *("--data", "fashion-mnist-sample", "--quiet", "--set", "model.width=16"),
     *("--set", "train.num_epochs=2", "--set", "train.warmup_epochs=0"),
 )
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A folder to be in, where everything that a command may touch by default lies."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def contents(folder):
-    """Every file under `folder` with a digest of its bytes."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-@pytest.fixture
-def refused(capsys, here, tmp_path):
-    """A function that runs a command line, checks that it is refused as promised, and returns the
-    line that says why."""
-
-    def refused(*words):
-        before = contents(tmp_path)
-        with pytest.raises(SystemExit) as left:
-            cli.main([str(word) for word in words])
-        said = capsys.readouterr()
-        lines = said.err.splitlines()
-        assert left.value.code == 2, said.err
-        assert len(lines) == 1, said.err
-        assert lines[0].startswith("error: ")
-        assert "Traceback" not in said.err
-        assert "defect" not in said.err
-        assert said.out == ""
-        assert contents(tmp_path) == before
-        return lines[0]
-
-    return refused
 
 
 # Unknown words, and values out of range.
@@ -373,76 +326,3 @@ def test_runs_that_exist_with_other_settings(refused, own_run, tmp_path):
     own_run.path.rename(tmp_path / "mlp-fashion-mnist-sample-s0")
     words = ["--data", "fashion-mnist-sample", "--runs", tmp_path, "--quiet"]
     assert "with other settings" in refused("compare", "mlp", "cnn", *words)
-
-
-# The disk and the device.
-
-DISK = [
-    (errno.ENOSPC, "No space left on device. Free some space"),
-    (errno.EACCES, "Permission denied. Choose a folder that you may write to"),
-]
-
-
-def failing(number):
-    def fail(*_args, **_options):
-        raise OSError(
-            number, {errno.ENOSPC: "No space left on device"}.get(number, "Permission denied")
-        )
-
-    return fail
-
-
-@pytest.mark.parametrize(("number", "told"), DISK)
-@pytest.mark.parametrize(
-    ("place", "name"),
-    [
-        pytest.param(Path, "mkdir", id="folder"),
-        pytest.param(Path, "touch", id="file"),
-        pytest.param(checkpoints, "save_file", id="checkpoint"),
-        pytest.param(entry, "save_file", id="weights"),
-    ],
-)
-def test_no_space_or_no_permission_to_train(
-    refused, tmp_path, monkeypatch, number, told, place, name
-):
-    out = tmp_path / "run"
-    monkeypatch.setattr(place, name, failing(number))
-    words = ("train", "mlp", *SHORT, "--out", out)
-    if place is not entry:
-        assert told in refused(*words)
-        return
-    # At the very end: what was trained is not lost.
-    with pytest.raises(SystemExit) as left:
-        cli.main([str(word) for word in words])
-    assert left.value.code == 2
-    monkeypatch.setattr(entry, "save_file", safetensors.torch.save_file)
-    with pytest.raises(SystemExit) as left:
-        cli.main(["train", "--resume", str(out), "--quiet"])
-    assert left.value.code == 0
-
-
-@pytest.mark.parametrize(("number", "told"), DISK)
-def test_no_space_or_no_permission_to_keep_predictions(refused, own_run, monkeypatch, number, told):
-    monkeypatch.setattr(np, "savez_compressed", failing(number))
-    assert told in refused("evaluate", own_run.path, "--refresh")
-
-
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7"])
-@pytest.mark.parametrize("verb", ["train", "predict", "evaluate", "compare"])
-def test_a_device_that_is_not_there(refused, own_run, tmp_path, monkeypatch, verb, name):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    image = tmp_path / "it.png"
-    Image.new("L", (28, 28)).save(image)
-    words = {
-        "train": ["train", "mlp", *SHORT],
-        "predict": ["predict", own_run.path, image],
-        "evaluate": ["evaluate", own_run.path, "--refresh"],
-        "compare": ["compare", "mlp", "cnn", "--data", "fashion-mnist-sample", "--quiet"],
-    }[verb]
-    line = refused(*words, "--device", name)
-    assert f"this machine has no device {name}" in line
-    assert "--device cpu" in line
-
-
-def test_a_device_that_nobody_has(refused):
-    assert "allowed: auto, cpu, cuda, cuda:N" in refused("train", "mlp", *SHORT, "--device", "tpu")
