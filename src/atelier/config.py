@@ -73,14 +73,16 @@ class HybridConfig(_Strict):
     """Filters of the first convolution."""
     dim: Width = 64
     """Width of a token."""
-    depth: Depth = 2
+    depth: Depth = 1
     """Transformer blocks."""
     heads: Width = 4
     """Attention heads; they divide `dim`."""
     mlp_ratio: Annotated[float, Field(gt=0, le=16)] = 2.0
     """Hidden width of a block's feedforward part, as a multiple of `dim`."""
+    dense: Width = 128
+    """Units of the dense layer that reads the tokens."""
     dropout: DropRate = 0.0
-    """Share of each residual branch dropped in training."""
+    """Share of the dense layer's inputs and outputs dropped in training."""
 
     @model_validator(mode="after")
     def _heads_divide_dim(self) -> Self:

@@ -39,9 +39,9 @@ def hybrid() -> Recipe:
     """Convolutions find edges and textures, attention relates the parts of a garment."""
     return Recipe(
         name="hybrid",
-        model=HybridConfig(),
+        model=HybridConfig(dropout=0.25),
         augment=AugmentConfig(mirror="random"),
-        train=TrainConfig(num_epochs=10),
+        train=TrainConfig(num_epochs=6),
     )
 
 

@@ -36,8 +36,8 @@ LEAST = {
     "resnet": 1,
     "resnet-fine": 1,
     "resnet-coarse": 3,
-    "hybrid": 2,
-    "hybrid-all": 2,
+    "hybrid": 4,
+    "hybrid-all": 4,
 }
 
 

@@ -1,5 +1,5 @@
-"""A convolutional stem with a transformer, after the compact convolutional transformer
-(Hassani et al. 2021, arXiv:2104.05704): tokens from convolutions, pooled by attention."""
+"""A convolutional stem with a transformer, whose tokens come from convolutions as in the compact
+convolutional transformer (Hassani et al. 2021, arXiv:2104.05704)."""
 
 from __future__ import annotations
 
@@ -36,17 +36,11 @@ class Attention(nn.Module):
 class TransformerBlock(nn.Module):
     """Attention and a feedforward part, each normalized first and added to its input."""
 
-    def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, hidden: int) -> None:
         super().__init__()
-        self.attend = nn.Sequential(
-            nn.LayerNorm(dim), Attention(dim, heads), nn.Dropout(dropout, inplace=True)
-        )
+        self.attend = nn.Sequential(nn.LayerNorm(dim), Attention(dim, heads))
         self.feed = nn.Sequential(
-            nn.LayerNorm(dim),
-            nn.Linear(dim, hidden),
-            nn.GELU(),
-            nn.Linear(hidden, dim),
-            nn.Dropout(dropout, inplace=True),
+            nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,21 +63,6 @@ class Tokens(nn.Module):
         return x.flatten(2).transpose(1, 2) + self.position
 
 
-class AttentionPool(nn.Module):
-    """The mean of all tokens, weighed by a learned score ("SeqPool" of the paper)."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(dim)
-        self.score = nn.Linear(dim, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, T, dim) to (N, dim)."""
-        x = self.norm(x)
-        pooled: Tensor = (self.score(x).softmax(dim=1).mT @ x).squeeze(1)
-        return pooled
-
-
 def _pooled_convolution(inputs: int, outputs: int) -> list[nn.Module]:
     # Norm and ReLU after the pooling have a quarter of the work, and pool the same maxima.
     return [
@@ -95,7 +74,8 @@ def _pooled_convolution(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 def build_hybrid(config: HybridConfig, image_shape: ImageShape, num_classes: int) -> Classifier:
-    """Two convolutions down to a quarter of the side, then a transformer over the places."""
+    """Two pooled convolutions down to a quarter of the side, then a transformer over the places,
+    then a dense layer."""
     dim = config.dim
     stem = nn.Sequential(
         *_pooled_convolution(image_shape[0], config.channels),
@@ -103,8 +83,17 @@ def build_hybrid(config: HybridConfig, image_shape: ImageShape, num_classes: int
     )
     _, _, height, width = output_shape(stem, image_shape)
     hidden = max(1, round(dim * config.mlp_ratio))
-    blocks = [
-        TransformerBlock(dim, config.heads, hidden, config.dropout) for _ in range(config.depth)
+    blocks = [TransformerBlock(dim, config.heads, hidden) for _ in range(config.depth)]
+    tokens = height * width
+    # Garments stand upright in the middle: a dense layer over all places, as in `cnn`, makes more
+    # of that than a mean over the tokens does.
+    readout = [
+        nn.LayerNorm(dim),
+        nn.Flatten(),
+        nn.Dropout(config.dropout),
+        nn.Linear(tokens * dim, config.dense),
+        nn.ReLU(inplace=True),
+        nn.Dropout(config.dropout),
     ]
-    features = nn.Sequential(stem, Tokens(dim, height * width), *blocks, AttentionPool(dim))
-    return Classifier(features, nn.Linear(dim, num_classes))
+    features = nn.Sequential(stem, Tokens(dim, tokens), *blocks, *readout)
+    return Classifier(features, nn.Linear(config.dense, num_classes))

@@ -19,6 +19,7 @@ class PreActivationBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
+        self.stride = stride
         self.activate = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(inplace=True))
         self.residual = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
@@ -27,13 +28,17 @@ class PreActivationBlock(nn.Module):
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
         )
         same_shape = stride == 1 and inputs == outputs
-        self.project = None if same_shape else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        self.project = None if same_shape else nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
         activated = self.activate(x)
-        # Where the shape changes, the paper projects the activated input.
-        shortcut = x if self.project is None else self.project(activated)
+        shortcut = x
+        if self.project is not None:
+            # Where the shape changes, the paper projects the activated input. The stride is taken
+            # here and not by the convolution: the same arithmetic, and oneDNN (torch 2.15)
+            # corrupts memory in 1x1 convolutions of stride 2 with 3 to 5 channels.
+            shortcut = self.project(activated[:, :, :: self.stride, :: self.stride])
         result: Tensor = shortcut + self.residual(activated)
         return result
 
