@@ -100,7 +100,7 @@ def test_every_choice_lists_what_is_allowed(config):
         ("model.channels=[32]", "model.channels.1: field required"),
         ("model.channels=[32,0]", "model.channels.1: input should be greater than or equal to 1"),
         ("augment.mirror=None", "augment.mirror: input should be 'none', 'random' or"),
-        ("train.num_epochs=1", "warmup_epochs (1) must be less than num_epochs (1): set train."),
+        ("train.warmup_epochs=30", "warmup_epochs (30) must be less than num_epochs ("),
         ("train.validation_share=0", "keep=best chooses: set train.keep=last"),
         ("train.validation_share=1", "train.validation_share: input should be less than 1; got 1"),
     ],

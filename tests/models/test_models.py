@@ -133,14 +133,14 @@ def test_the_cost_of_the_mlp_is_that_counted_by_hand():
 
 
 def test_the_cost_of_the_hybrid_counts_its_attention():
-    config = HybridConfig(channels=4, dim=8, depth=1, heads=2)
+    config = HybridConfig(channels=4, dim=8, depth=1, heads=2, dense=16)
     cost = model_cost(build_model(config, (1, 8, 8), 3), (1, 8, 8))
-    stem = 16 * 4 * 16 + 4 * 8 * 4 * 9
+    stem = 64 * 4 * 9 + 16 * 8 * 4 * 9
     tokens = 4
     attention = tokens * 8 * 24 + 2 * tokens * tokens * 8 + tokens * 8 * 8
     feedforward = 2 * tokens * 8 * 16
-    pool = tokens * 8 + tokens * 8
-    assert cost.multiply_adds == stem + attention + feedforward + pool + 8 * 3
+    dense = tokens * 8 * 16
+    assert cost.multiply_adds == stem + attention + feedforward + dense + 16 * 3
 
 
 @pytest.mark.parametrize("training", [True, False])
