@@ -1,7 +1,9 @@
 """The public names, and that nothing heavy is loaded before it is needed."""
 
 import importlib
+import io
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -74,6 +76,26 @@ def test_importing_loads_nothing_heavy():
 
 def test_the_command_line_loads_nothing_heavy():
     assert not loaded_after("import atelier.cli") & HEAVY
+
+
+def wait_policy(monkeypatch, *loads):
+    """The variable as `import atelier` leaves it where /proc/loadavg says each of `loads` in turn."""
+    said = iter(loads)
+    monkeypatch.setattr("builtins.open", lambda *_: io.StringIO(f"0.1 0.2 0.3 {next(said)}/90 4\n"))
+    monkeypatch.setattr("os.environ", environ := dict(os.environ))
+    atelier._yield_to_other_processes()
+    return environ.get("OMP_WAIT_POLICY")
+
+
+def test_threads_sleep_while_they_wait_only_if_another_process_works(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    with monkeypatch.context() as patched:
+        assert wait_policy(patched, 1, 3, 1, 2) is None
+    with monkeypatch.context() as patched:
+        assert wait_policy(patched, 2, 2, 3, 2) == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    with monkeypatch.context() as patched:
+        assert wait_policy(patched, 2, 2, 2, 2) == "ACTIVE"
 
 
 def test_recipes_load_no_torch():

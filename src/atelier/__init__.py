@@ -10,14 +10,32 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Read by OpenMP when torch is first imported. By default its threads spin while they wait for each
-# other: as soon as another process wants a core, a training step takes 8 to 50 times as long.
-# Asleep they cost next to nothing. Whoever has set it otherwise keeps it.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+def _yield_to_other_processes() -> None:
+    """Let OpenMP's threads sleep while they wait for each other, if another process is at work.
+
+    By default they spin. That is the fastest way on an idle machine, but as soon as another process
+    wants a core, a training step takes 8 to 30 times as long (LOG.md). OpenMP reads the variable
+    when torch is first imported; whoever has set it otherwise keeps it.
+    """
+    running = []
+    try:
+        for _ in range(4):  # a process that only blinks is not at work
+            with open("/proc/loadavg") as file:  # noqa: PTH123 - pathlib is slow to import
+                running.append(int(file.read().split()[3].partition("/")[0]))
+            time.sleep(0.001)
+    except (OSError, ValueError, IndexError):
+        return  # not Linux
+    if min(running) > 1:  # this process is one of them
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+_yield_to_other_processes()
 
 if TYPE_CHECKING:
     from .config import Recipe
