@@ -80,8 +80,8 @@ def test_the_command_line_loads_nothing_heavy():
 
 def wait_policy(monkeypatch, *loads):
     """The variable as `import atelier` leaves it where /proc/loadavg says each of `loads` in turn."""
-    said = iter(loads)
-    monkeypatch.setattr("builtins.open", lambda *_: io.StringIO(f"0.1 0.2 0.3 {next(said)}/90 4\n"))
+    lines = (f"0.1 0.2 0.3 {load}/90 4\n" for load in loads)
+    monkeypatch.setattr("builtins.open", lambda *_: io.StringIO(next(lines)))
     monkeypatch.setattr("os.environ", environ := dict(os.environ))
     atelier._yield_to_other_processes()
     return environ.get("OMP_WAIT_POLICY")

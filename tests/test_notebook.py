@@ -59,7 +59,7 @@ def test_runs_from_top_to_bottom_on_the_sample(
     assert complaints(notebook) == []
     written = "\n".join(map(text_of, outputs_of(notebook)))
     assert "1,000 training and 500 test images" in written
-    assert "McNemar's exact test" in written
+    assert "exact test of two trained models" in written
     report = tmp_path / "runs" / "notebook" / "report.html"
     assert "</html>" in report.read_text("utf-8")
 
