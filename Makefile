@@ -32,7 +32,8 @@ setup: $(STAMP) ## make the virtual environment from requirements.txt (the other
 	@echo "The environment is ready: .venv"
 
 notebook: $(STAMP) ## run the notebook anew and store its outputs
-	@$(BIN)/python -m nbconvert --to notebook --execute --inplace $(NOTEBOOK)
+	@$(BIN)/python -m nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False $(NOTEBOOK)
 
 bench: $(STAMP) ## seconds per epoch, beside the plain loop of PIL images
 	@$(BIN)/python -m benchmarks.epoch_time

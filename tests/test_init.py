@@ -79,7 +79,7 @@ def test_the_command_line_loads_nothing_heavy():
 
 
 def wait_policy(monkeypatch, *loads):
-    """The variable as `import atelier` leaves it where /proc/loadavg says each of `loads` in turn."""
+    """The variable as `import atelier` leaves it where /proc/loadavg says `loads` in turn."""
     lines = (f"0.1 0.2 0.3 {load}/90 4\n" for load in loads)
     monkeypatch.setattr("builtins.open", lambda *_: io.StringIO(next(lines)))
     monkeypatch.setattr("os.environ", environ := dict(os.environ))

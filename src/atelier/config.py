@@ -62,7 +62,8 @@ class ResNetConfig(_Strict):
     blocks: Depth = 1
     """Residual blocks in each stage."""
     stem_stride: Literal[1, 2, 4] = 2
-    """Stride of the first convolution: 1 sees every pixel, 2 costs a quarter."""
+    """What the stem divides the side by: 1 is a convolution alone, 2 pools after it, 4 is a
+    convolution of stride 2 and pools after it, as ImageNet's residual networks do."""
 
 
 class HybridConfig(_Strict):

@@ -33,7 +33,7 @@ LEAST = {
     "mlp-plain": 1,
     "cnn": 4,
     "cnn-all": 4,
-    "resnet": 1,
+    "resnet": 2,
     "resnet-fine": 1,
     "resnet-coarse": 3,
     "hybrid": 4,

@@ -46,10 +46,12 @@ class PreActivationBlock(nn.Module):
 def build_resnet(config: ResNetConfig, image_shape: ImageShape, num_classes: int) -> Classifier:
     """A convolution, stages of residual blocks, then norm, ReLU and global average pooling."""
     channels = config.widths[0]
-    kernel, padding = (3, 1) if config.stem_stride == 1 else (config.stem_stride + 1, 1)
+    conv_stride = 2 if config.stem_stride == 4 else 1
     layers: list[nn.Module] = [
-        nn.Conv2d(image_shape[0], channels, kernel, config.stem_stride, padding, bias=False)
+        nn.Conv2d(image_shape[0], channels, 3, conv_stride, padding=1, bias=False)
     ]
+    if config.stem_stride > 1:
+        layers.append(nn.MaxPool2d(2))
     for stage, width in enumerate(config.widths):
         for block in range(config.blocks):
             stride = 2 if stage > 0 and block == 0 else 1
