@@ -10,7 +10,7 @@ from .reporting import report
 from .sweeps import compare_runs, gather
 
 # Short schedules: minutes on two CPU cores. The recipes' own are longer and better.
-_NUM_EPOCHS = {"mlp": 5, "cnn": 3, "hybrid": 2, "resnet": 3}
+_NUM_EPOCHS = {"mlp": 5, "cnn": 3, "hybrid": 2, "resnet": 2}
 
 
 def demo(
