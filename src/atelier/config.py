@@ -50,7 +50,7 @@ class CNNConfig(_Strict):
     dropout: DropRate = 0.0
     """Share of the dense layer's inputs and outputs dropped in training."""
     batch_norm: bool = False
-    """Batch normalization after each convolution."""
+    """Batch normalization after each pooling."""
 
 
 class ResNetConfig(_Strict):

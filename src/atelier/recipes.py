@@ -29,7 +29,7 @@ def cnn() -> Recipe:
     """The reference: what most tutorials build, trained as it deserves."""
     return Recipe(
         name="cnn",
-        model=CNNConfig(dropout=0.25),
+        model=CNNConfig(batch_norm=True, dropout=0.25),
         augment=AugmentConfig(mirror="random"),
         train=TrainConfig(num_epochs=8),
     )
@@ -50,8 +50,8 @@ def resnet() -> Recipe:
     return Recipe(
         name="resnet",
         model=ResNetConfig(),
-        augment=AugmentConfig(mirror="random"),
-        train=TrainConfig(num_epochs=8, lr=4e-3),
+        augment=AugmentConfig(mirror="random", crop_padding=2),
+        train=TrainConfig(num_epochs=10, lr=4e-3),
     )
 
 

@@ -205,8 +205,8 @@ def test_resnet_halves_the_resolution_in_every_stage_but_the_first():
     for module in model.features:
         module.register_forward_hook(lambda _m, _i, out: sides.append(tuple(out.shape[1:])))
     model(torch.randn(2, 1, 32, 32))
-    stages = [(4, 16, 16)] * 3 + [(8, 8, 8)] * 2 + [(16, 4, 4)] * 2
-    assert sides[:7] == stages
+    stages = [(4, 32, 32)] + [(4, 16, 16)] * 3 + [(8, 8, 8)] * 2 + [(16, 4, 4)] * 2
+    assert sides[:8] == stages
     assert sides[-1] == (16,)
 
 

@@ -15,12 +15,15 @@ def build_cnn(config: CNNConfig, image_shape: ImageShape, num_classes: int) -> C
     layers: list[nn.Module] = []
     channels = image_shape[0]
     for filters in config.channels:
-        layers.append(nn.Conv2d(channels, filters, 3, padding=1, bias=not config.batch_norm))
+        # Pooling first leaves norm and ReLU a quarter of the work. For ReLU the numbers are the
+        # same: it never changes which value is the largest, unless it makes all of them zero.
+        layers += [
+            nn.Conv2d(channels, filters, 3, padding=1, bias=not config.batch_norm),
+            nn.MaxPool2d(2),
+        ]
         if config.batch_norm:
             layers.append(nn.BatchNorm2d(filters))
-        # Pooling before ReLU gives the same numbers, for ReLU never changes which value is the
-        # largest unless it makes all of them zero, and leaves ReLU a quarter of the work.
-        layers += [nn.MaxPool2d(2), nn.ReLU(inplace=True)]
+        layers.append(nn.ReLU(inplace=True))
         channels = filters
     layers.append(nn.Flatten())
     inputs = math.prod(output_shape(nn.Sequential(*layers), image_shape))
