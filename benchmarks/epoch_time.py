@@ -3,7 +3,7 @@
 Both train the same network on the same images at the same batch size and with the same number of
 threads, in turns, so that whatever else the machine does falls on both; and each in a process of
 its own, so that neither changes the other's allocator or caches. Neither augments images nor
-drops units out. Each of atelier's epochs is the first of a new training, which is to its disadvantage.
+drops units out. Each epoch of atelier is the first of a new training, to its disadvantage.
 
     python -m benchmarks.epoch_time [--epochs 3] [--workers 2] [--json FILE]
 """
