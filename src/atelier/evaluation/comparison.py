@@ -118,7 +118,7 @@ class Pair:
         return self.tests[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Recipes on the same `n` test images: rows by accuracy, best first, and every pair."""
 
@@ -172,6 +172,8 @@ class Comparison:
         parts = [text_table(*self.table())]
         parts += ["\n".join(self.sentences)] if self.pairs else []
         return "\n\n".join([*parts, "\n".join(self.notes)])
+
+    __repr__ = __str__  # in a notebook a wall of numbers helps nobody
 
     def _repr_html_(self) -> str:
         def items(lines: Sequence[str]) -> str:

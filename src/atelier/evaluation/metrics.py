@@ -44,7 +44,7 @@ class Confusion:
     share: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """The scores of one run on N images of K classes; shares are in 0..1.
 
@@ -102,6 +102,8 @@ class Evaluation:
         if self.top_confusions:
             parts.append("most frequent confusions\n" + text_table(*self.confusion_table()))
         return "\n\n".join(parts)
+
+    __repr__ = __str__  # in a notebook a wall of numbers helps nobody
 
     def _repr_html_(self) -> str:
         parts = [f"<p>{'<br>'.join(map(html.escape, self._summary()))}</p>"]

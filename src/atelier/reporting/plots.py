@@ -188,9 +188,10 @@ def model_comparison(comparison: Comparison) -> Figure:
     timed = [row for row in rows if row.train_seconds is not None]
     drawing = figure(9, max(3.2, 1.8 + 0.5 * len(rows)))
     panels = drawing.subplots(1, 2 if timed else 1, squeeze=False)[0]
-    looks = {row.name: _look(index) for index, row in enumerate(rows)}
+    # One color for all: the names stand beside the dots, and rows are in the order of accuracy,
+    # so that a color of each would not be the one that the run has in other pictures.
+    color, marker = _look(0)
     for y, row in enumerate(rows):
-        color, marker = looks[row.name]
         panels[0].hlines(y, *row.image_interval, color=color, lw=1.4)
         if row.seed_interval is not None:
             panels[0].hlines(y, *row.seed_interval, color=color, lw=7, alpha=0.3)
@@ -219,7 +220,6 @@ def model_comparison(comparison: Comparison) -> Figure:
     if timed:
         axes = panels[1]
         for row in timed:
-            color, marker = looks[row.name]
             axes.vlines(row.train_seconds, *row.image_interval, color=color, lw=1.4)
             axes.plot(row.train_seconds, row.accuracy, marker, color=color, ms=8)
             axes.annotate(
