@@ -114,3 +114,12 @@ def test_predicting_leaves_no_trace_in_the_model(finished_run):
     before = {key: value.clone() for key, value in model.state_dict().items()}
     Predictor(model.train(), finished_run.card, device="cpu").logits(images)
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_with_mirror_average_a_mirrored_image_is_the_same_image(finished_run, boot):
+    images = np.stack([boot, boot[:, ::-1]])[:, None]
+    plain = Predictor(finished_run.model(), finished_run.card, device="cpu").logits(images)
+    card = finished_run.card.model_copy(update={"mirror_average": True})
+    averaged = Predictor(finished_run.model(), card, device="cpu").logits(images)
+    assert not np.allclose(plain[0], plain[1])
+    assert np.allclose(averaged, plain.mean(axis=0), atol=1e-5)

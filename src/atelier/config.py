@@ -193,6 +193,9 @@ class Recipe(_Strict):
     model: ModelConfig
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
+    mirror_average: bool = False
+    """Predict by the mean of the logits of each image and of its mirror image, for twice the time.
+    Only where mirrored images mean the same, as in a training with `augment.mirror`."""
 
     def with_overrides(self, overrides: Iterable[str]) -> Recipe:
         """A copy with fields changed.

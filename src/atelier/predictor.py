@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .data import ImageSplit, read_image
 from .data.batches import Normalizer
@@ -74,11 +74,17 @@ class Predictor:
         for start in range(0, len(images), batch_size):
             # A copy: torch wants to own writable memory, and the data may be a read-only map.
             batch = torch.from_numpy(np.array(images[start : start + batch_size]))
-            parts.append(self.model(self.normalize(batch.to(self.device))).float().cpu())
+            parts.append(self._forward(self.normalize(batch.to(self.device))).float().cpu())
         if not parts:
             return np.empty((0, len(self.card.classes)), np.float32)
         result: npt.NDArray[np.float32] = torch.cat(parts).numpy()
         return result
+
+    def _forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images)
+        if self.card.mirror_average:
+            logits = (logits + self.model(images.flip(-1))) / 2
+        return logits
 
     def predict_split(self, split: ImageSplit) -> Predictions:
         """Predictions for labeled images."""

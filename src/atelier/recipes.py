@@ -31,6 +31,7 @@ def cnn() -> Recipe:
         name="cnn",
         model=CNNConfig(batch_norm=True, dropout=0.25),
         augment=AugmentConfig(mirror="random"),
+        mirror_average=True,
         train=TrainConfig(num_epochs=8),
     )
 
@@ -41,6 +42,7 @@ def hybrid() -> Recipe:
         name="hybrid",
         model=HybridConfig(dropout=0.25),
         augment=AugmentConfig(mirror="random"),
+        mirror_average=True,
         train=TrainConfig(num_epochs=6),
     )
 
@@ -51,6 +53,7 @@ def resnet() -> Recipe:
         name="resnet",
         model=ResNetConfig(),
         augment=AugmentConfig(mirror="random", crop_padding=2),
+        mirror_average=True,
         train=TrainConfig(num_epochs=10, lr=4e-3),
     )
 

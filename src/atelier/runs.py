@@ -45,6 +45,7 @@ class ModelCard(BaseModel):
         mean: of each channel over the training part, as a share of 255.
         std: likewise.
         background: median byte at the edges of the training images: what pictures are padded with.
+        mirror_average: whether an image is judged together with its mirror image.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -56,6 +57,7 @@ class ModelCard(BaseModel):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     background: int
+    mirror_average: bool = False
 
 
 class Run:

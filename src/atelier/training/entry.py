@@ -228,6 +228,7 @@ def _prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> _Prepare
         mean=mean,
         std=std,
         background=_background(training.images),
+        mirror_average=recipe.mirror_average,
     )
     normalize = Normalizer(mean, std, device)
     fill = normalize(torch.full((1, dataset.channels, 1, 1), card.background, device=device))
