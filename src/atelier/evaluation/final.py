@@ -1,4 +1,4 @@
-"""The final evaluation: the one place that reads the test images."""
+"""The final evaluation: the one place that predicts the test images."""
 
 from __future__ import annotations
 

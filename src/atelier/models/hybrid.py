@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from ..config import HybridConfig
 from .classifier import Classifier, ImageShape, output_shape
+from .cnn import pooled_convolution
 
 
 class Attention(nn.Module):
     """Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762).
 
-    Written as plain matrix products: with some fifty tokens they are faster on a CPU than the
-    fused kernel, and they are counted as multiply-adds.
+    Written as plain matrix products, which are counted as multiply-adds.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -63,23 +63,13 @@ class Tokens(nn.Module):
         return x.flatten(2).transpose(1, 2) + self.position
 
 
-def _pooled_convolution(inputs: int, outputs: int) -> list[nn.Module]:
-    # Norm and ReLU after the pooling have a quarter of the work, and pool the same maxima.
-    return [
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.MaxPool2d(2),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    ]
-
-
 def build_hybrid(config: HybridConfig, image_shape: ImageShape, num_classes: int) -> Classifier:
     """Two pooled convolutions down to a quarter of the side, then a transformer over the places,
     then a dense layer."""
     dim = config.dim
     stem = nn.Sequential(
-        *_pooled_convolution(image_shape[0], config.channels),
-        *_pooled_convolution(config.channels, dim),
+        *pooled_convolution(image_shape[0], config.channels, batch_norm=True),
+        *pooled_convolution(config.channels, dim, batch_norm=True),
     )
     _, _, height, width = output_shape(stem, image_shape)
     hidden = max(1, round(dim * config.mlp_ratio))
