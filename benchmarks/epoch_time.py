@@ -16,104 +16,26 @@ import multiprocessing
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from PIL import Image
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-
 import atelier
 from atelier.devices import describe_machine, resolve_device
 from atelier.errors import AtelierError
 from atelier.storage import write_json
+from benchmarks.peers.plain_loop import BATCH_SIZE, PlainLoop
 
-BATCH_SIZE = 64
 # What the recipe adds to the textbook's network and data.
 SAME_NETWORK = ("model.batch_norm=false", "model.dropout=0", "augment.mirror=none")
 
 
-class PlainImages(Dataset[tuple[Tensor, int]]):
-    """Images one at a time through PIL, as torchvision.datasets.FashionMNIST gives them."""
-
-    def __init__(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
-        # Here, for it takes seconds to import, and only the plain loop's process needs it.
-        from torchvision import transforms
-
-        # In memory, as torchvision holds them; (N, H, W, C) for PIL.
-        self.images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-        self.labels = labels
-        channels = images.shape[1]
-        self.transform = transforms.Compose(
-            [transforms.ToTensor(), transforms.Normalize((0.5,) * channels, (0.5,) * channels)]
-        )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        image = self.images[index]
-        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-        return self.transform(picture), int(self.labels[index])
-
-
-def plain_network(image_shape: tuple[int, int, int], num_classes: int) -> nn.Sequential:
-    """conv32, conv64, each with ReLU and max-pooling, then dense 128: `cnn`, as most write it."""
-    channels, height, width = image_shape
-    return nn.Sequential(
-        nn.Conv2d(channels, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(64 * (height // 4) * (width // 4), 128),
-        nn.ReLU(),
-        nn.Linear(128, num_classes),
-    )
-
-
-class PlainLoop:
-    """The training loop of most tutorials."""
-
-    def __init__(self, data: str, workers: int) -> None:
-        torch.manual_seed(0)
-        dataset = atelier.load_dataset(data)
-        images, labels = dataset.train.images, dataset.train.labels
-        self.device = resolve_device()
-        self.loader = DataLoader(
-            PlainImages(images, labels), batch_size=BATCH_SIZE, shuffle=True, num_workers=workers
-        )
-        self.model = plain_network(images.shape[1:], len(dataset.classes)).to(self.device)
-        self.criterion = nn.CrossEntropyLoss()
-        self.optimizer = torch.optim.Adam(self.model.parameters())
-
-    def epoch(self) -> tuple[float, float]:
-        """Train one epoch; return its seconds and its mean loss."""
-        start = time.perf_counter()
-        running_loss = 0.0
-        self.model.train()
-        for images, labels in self.loader:
-            images, labels = images.to(self.device), labels.to(self.device)
-            self.optimizer.zero_grad()
-            loss = self.criterion(self.model(images), labels)
-            loss.backward()
-            self.optimizer.step()
-            running_loss += loss.item()
-        return time.perf_counter() - start, running_loss / len(self.loader)
-
-
 @functools.cache
 def _plain_loop(data: str, workers: int) -> PlainLoop:
-    return PlainLoop(data, workers)  # kept by its process from turn to turn
+    train = atelier.load_dataset(data).train
+    return PlainLoop(train.images, train.labels, workers=workers)  # kept from turn to turn
 
 
 def plain_epoch(data: str, workers: int) -> tuple[float, float]:

@@ -12,7 +12,8 @@ import torch
 import atelier
 from atelier.models import build_model
 from atelier.recipes import get_recipe
-from benchmarks.epoch_time import SAME_NETWORK, PlainImages, main, plain_network
+from benchmarks.epoch_time import SAME_NETWORK, main
+from benchmarks.peers.plain_loop import PlainImages, plain_network
 
 
 def test_both_train_the_same_network() -> None:
