@@ -18,11 +18,12 @@ from atelier.config import (
     MLPConfig,
     Recipe,
     ResNetConfig,
+    SpeedNetConfig,
     TrainConfig,
 )
 from atelier.errors import AtelierError, ConfigError, RunError, StorageError
 
-MODELS = (MLPConfig(), CNNConfig(), ResNetConfig(), HybridConfig())
+MODELS = (MLPConfig(), CNNConfig(), ResNetConfig(), HybridConfig(), SpeedNetConfig())
 
 
 def recipe(model=None):
@@ -67,9 +68,9 @@ def test_every_number_has_a_limit_and_says_it(model, path):
     if isinstance(value, bool | str | tuple):
         return
     with pytest.raises(ConfigError, match=r"should be (greater|0|1|'|less)") as caught:
-        recipe(model).with_overrides([f"{path}=-1"])
+        recipe(model).with_overrides([f"{path}=-2"])  # even, as some have to be
     assert path in str(caught.value)
-    assert "got -1" in str(caught.value)
+    assert "got -2" in str(caught.value)
 
 
 @pytest.mark.parametrize("config", [*MODELS, AugmentConfig(), TrainConfig()])
@@ -115,6 +116,31 @@ def test_heads_must_divide_the_width_of_a_token():
     with pytest.raises(ConfigError, match=r"heads \(5\) must divide dim \(64\)"):
         recipe(HybridConfig()).with_overrides(["model.heads=5"])
     assert recipe(HybridConfig()).with_overrides(["model.heads=5", "model.dim=65"])
+
+
+def test_every_group_of_a_speednet_has_a_width_and_a_number_of_convolutions():
+    with pytest.raises(ConfigError, match="widths has 3 groups and convolutions 2: set both"):
+        recipe(SpeedNetConfig()).with_overrides(["model.widths=[8,8,8]"])
+    both = ["model.widths=[8,8,8]", "model.convolutions=[1,2,1]"]
+    assert recipe(SpeedNetConfig()).with_overrides(both).model.widths == (8, 8, 8)
+
+
+def test_filters_that_come_in_pairs_are_even():
+    with pytest.raises(ConfigError, match=r"model\.stem_filters: input should be a multiple of 2"):
+        recipe(SpeedNetConfig()).with_overrides(["model.stem_filters=7"])
+
+
+def test_what_is_not_measured_after_every_epoch_chooses_nothing():
+    rare = ["train.validate_every=2", "train.keep=last"]
+    assert recipe().with_overrides(rare).train.validate_every == 2
+    for override, said in (
+        ("train.keep=best", "keep=best"),
+        ("train.patience=3", "patience"),
+        ("train.schedule=plateau", "plateau"),
+    ):
+        with pytest.raises(ConfigError, match=f"validate_every .*{said}.* chooses") as caught:
+            recipe().with_overrides([*rare, override])
+        assert "\n" not in str(caught.value)
 
 
 def test_without_validation_nothing_may_choose():

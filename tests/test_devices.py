@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from atelier import devices
-from atelier.devices import describe_machine, keep_freed_memory, resolve_device
+from atelier.devices import (
+    describe_machine,
+    keep_freed_memory,
+    resolve_device,
+    resolve_precision,
+)
 from atelier.errors import DeviceError
 
 
@@ -55,6 +60,82 @@ def test_an_unknown_name(cuda_devices, name):
         DeviceError, match=r"unknown device; got .*; allowed: auto, cpu, cuda, cuda:N"
     ):
         resolve_device(name)
+
+
+CPUINFO = """\
+processor\t: {number}
+model name\t: Some Processor: 3 GHz
+flags\t\t: fpu {flags} sse
+
+"""
+
+
+@pytest.fixture
+def cpuinfo(monkeypatch, tmp_path):
+    """A function that sets what Linux seems to say of two cores."""
+
+    def seem(text):
+        path = tmp_path / "cpuinfo"
+        path.write_text(text)
+        monkeypatch.setattr(devices, "Path", lambda _path: path)
+
+    return seem
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("amx_tile amx_bf16", torch.bfloat16),
+        ("avx512_bf16 amx_tile", torch.float32),  # not matrix units
+        ("amx_bf16x", torch.float32),
+        ("", torch.float32),
+    ],
+)
+def test_auto_precision_takes_bfloat16_where_the_processor_is_fast_at_it(cpuinfo, flags, expected):
+    cpuinfo("".join(CPUINFO.format(number=number, flags=flags) for number in range(2)))
+    assert resolve_precision("auto", torch.device("cpu")) == expected
+
+
+@pytest.mark.parametrize("text", ["", "CPU architecture: 8\nFeatures\t: fp asimd bf16\n", "::\n"])
+def test_auto_precision_of_an_unknown_processor_is_float32(cpuinfo, text):
+    cpuinfo(text)
+    assert resolve_precision("auto", torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [
+        ((7, 5), torch.float32),
+        ((8, 0), torch.bfloat16),
+        ((8, 9), torch.bfloat16),
+        ((12, 0), torch.bfloat16),
+    ],
+)
+def test_auto_precision_of_a_cuda_device(monkeypatch, capability, expected):
+    asked = []
+
+    def get_device_capability(device):
+        asked.append(device)
+        return capability
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", get_device_capability)
+    monkeypatch.setattr(devices, "_cpu_facts", dict)  # of no importance here
+    device = torch.device("cuda", 1)
+    assert resolve_precision("auto", device) == expected
+    assert asked == [device]
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_a_precision_by_name_is_taken_whatever_the_device(monkeypatch, kind):
+    monkeypatch.setattr(devices, "_cpu_facts", dict)
+    assert resolve_precision("float32", torch.device(kind)) == torch.float32
+    assert resolve_precision("bfloat16", torch.device(kind)) == torch.bfloat16
+
+
+def test_the_processor_is_described_by_its_name_and_cores(cpuinfo):
+    cpuinfo("".join(CPUINFO.format(number=number, flags="") for number in range(2)))
+    processor = describe_machine(torch.device("cpu"))["processor"]
+    assert processor == "Some Processor: 3 GHz, 2 cores"
 
 
 def test_the_machine_is_described_in_plain_values():

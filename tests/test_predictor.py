@@ -123,3 +123,33 @@ def test_with_mirror_average_a_mirrored_image_is_the_same_image(finished_run, bo
     averaged = Predictor(finished_run.model(), card, device="cpu").logits(images)
     assert not np.allclose(plain[0], plain[1])
     assert np.allclose(averaged, plain.mean(axis=0), atol=1e-5)
+
+
+def moved(images, down, right, fill):
+    """(N, C, H, W) images moved by at most a pixel, with `fill` for what comes in."""
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=fill)
+    height, width = images.shape[-2:]
+    return padded[:, :, 1 - down : 1 - down + height, 1 - right : 1 - right + width]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_with_shift_average_an_image_is_judged_with_itself_moved_by_a_pixel(finished_run, mirrored):
+    images = atelier.load_dataset("fashion-mnist-sample").test.images[:20]
+    card = finished_run.card.model_copy(update={"background": 37, "mirror_average": mirrored})
+    plain = Predictor(finished_run.model(), card, device="cpu")
+    assert np.array_equal(moved(images, 0, 0, 37), images)
+    up_left, down_right = (plain.logits(moved(images, by, by, 37)) for by in (-1, 1))
+    assert not np.allclose(up_left, down_right)
+    expected = (2 * plain.logits(images) + up_left + down_right) / 4
+    card = card.model_copy(update={"shift_average": True})
+    averaged = Predictor(finished_run.model(), card, device="cpu").logits(images)
+    assert np.allclose(averaged, expected, atol=1e-5)
+
+
+def test_an_image_of_background_alone_does_not_change_by_a_shift(finished_run):
+    card = finished_run.card.model_copy(update={"background": 200})
+    images = np.full((1, 1, 28, 28), 200, np.uint8)
+    plain = Predictor(finished_run.model(), card, device="cpu").logits(images)
+    card = card.model_copy(update={"shift_average": True})
+    averaged = Predictor(finished_run.model(), card, device="cpu").logits(images)
+    assert np.allclose(averaged, plain, atol=1e-5)

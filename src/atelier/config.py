@@ -92,8 +92,39 @@ class HybridConfig(_Strict):
         return self
 
 
+class SpeedNetConfig(_Strict):
+    """A convolutional network for short trainings, in the line of airbench."""
+
+    name: Literal["speednet"] = "speednet"
+    stem: Literal["whitening", "convolution"] = "whitening"
+    """The 4x4 filters of stride 2 at the pixels: frozen and computed from the training images, or
+    learned."""
+    stem_filters: Annotated[int, Field(ge=2, le=16384, multiple_of=2)] = 32
+    """Filters of the stem."""
+    widths: tuple[Width, ...] = Field(default=(32, 64), min_length=1, max_length=8)
+    """Channels of each group; every group halves the resolution."""
+    convolutions: tuple[Depth, ...] = Field(default=(2, 2), min_length=1, max_length=8)
+    """Convolutions of each group; the first is followed by the pooling."""
+    residual: bool = False
+    """Whether all but the first of a group add to what they are given."""
+    dropout: DropRate = 0.0
+    """Share of the head's inputs dropped in training."""
+    scale: Annotated[float, Field(gt=0, le=100)] = 0.11
+    """What the head's inputs are multiplied by."""
+
+    @model_validator(mode="after")
+    def _groups_agree(self) -> Self:
+        if len(self.widths) != len(self.convolutions):
+            raise ValueError(
+                f"widths has {len(self.widths)} groups and convolutions {len(self.convolutions)}: "
+                "set both to as many"
+            )
+        return self
+
+
 ModelConfig = Annotated[
-    MLPConfig | CNNConfig | ResNetConfig | HybridConfig, Field(discriminator="name")
+    MLPConfig | CNNConfig | ResNetConfig | HybridConfig | SpeedNetConfig,
+    Field(discriminator="name"),
 ]
 
 
@@ -125,12 +156,15 @@ class TrainConfig(_Strict):
     """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
     """Images per step."""
-    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
-    """Adam, AdamW (decoupled weight decay), or SGD with momentum."""
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adamw"
+    """Adam, AdamW (decoupled weight decay), SGD with momentum, or Muon: orthogonalized momentum on
+    the filters of convolutions, SGD on the rest."""
     lr: Annotated[float, Field(gt=0, le=100)] = 2e-3
     """Peak learning rate."""
+    sgd_lr: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """With muon, the peak learning rate of all but the filters."""
     momentum: DropRate = 0.9
-    """Of SGD."""
+    """Of SGD and Muon."""
     nesterov: bool = True
     """Of SGD."""
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.01
@@ -155,13 +189,21 @@ class TrainConfig(_Strict):
     """Weights to keep: of the epoch with the best validation accuracy, or of the last."""
     ema_decay: DropRate = 0.0
     """Per-step decay of an exponential moving average of the weights; 0 for none."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Of convolutions and matrix products in training; weights and predictions stay in float32.
+    auto takes bfloat16 where the processor has matrix units for it."""
+    compile: bool = False
+    """Compile the network with torch.compile: a minute or so at the start, for faster steps."""
+    validate_every: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Epochs between two measurements on the validation images; the last epoch is always
+    measured. Above 1 nothing can be chosen by them: it needs keep=last."""
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 1 / 12
     """Share of the training images held out, stratified: 5,000 of Fashion-MNIST's 60,000.
     0 trains on all images: then the schedule is fixed and the last weights are kept."""
 
     @model_validator(mode="after")
     def _choices_need_validation(self) -> Self:
-        if self.validation_share == 0:
+        if self.validation_share == 0 or self.validate_every > 1:
             needs = [
                 word
                 for word, used in (
@@ -172,8 +214,9 @@ class TrainConfig(_Strict):
                 if used
             ]
             if needs:
+                cause = "validation_share=0" if self.validation_share == 0 else "validate_every"
                 raise ValueError(
-                    f"validation_share=0 leaves nothing to choose by, and {needs[0]} chooses: "
+                    f"{cause} leaves nothing to choose by, and {needs[0]} chooses: "
                     "set train.keep=last, train.patience=0 and a fixed schedule"
                 )
         if self.warmup_epochs >= self.num_epochs and self.warmup_epochs > 0:
@@ -196,6 +239,9 @@ class Recipe(_Strict):
     mirror_average: bool = False
     """Predict by the mean of the logits of each image and of its mirror image, for twice the time.
     Only where mirrored images mean the same, as in a training with `augment.mirror`."""
+    shift_average: bool = False
+    """Predict by the mean over each image and itself one pixel further up left and down right, the
+    latter two at half its weight, for three times the time."""
 
     def with_overrides(self, overrides: Iterable[str]) -> Recipe:
         """A copy with fields changed.
@@ -284,7 +330,11 @@ def _validated(values: Any, where: str) -> Recipe:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         # The discriminator's tag stands in the location of a model's field; users never wrote it.
-        tags = {"mlp", "cnn", "resnet", "hybrid"} if first["loc"][:1] == ("model",) else set()
+        tags = (
+            {"mlp", "cnn", "resnet", "hybrid", "speednet"}
+            if first["loc"][:1] == ("model",)
+            else set()
+        )
         path = ".".join(str(part) for part in first["loc"] if part not in tags)
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]

@@ -36,6 +36,24 @@ def resolve_device(name: str = "auto") -> torch.device:
     return torch.device(kind, int(number)) if number else torch.device(kind)
 
 
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type that a training computes in.
+
+    Args:
+        name: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the device has matrix units for
+            it (Intel's AMX, NVIDIA's Ampere and later). Elsewhere bfloat16 is emulated, slower.
+        device: of the training.
+    """
+    if name == "auto":
+        fast = (
+            torch.cuda.get_device_capability(device) >= (8, 0)
+            if device.type == "cuda"
+            else "amx_bf16" in _cpu_facts().get("flags", "").split()
+        )
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
 @functools.cache
 def keep_freed_memory() -> None:
     """Let glibc keep large freed blocks instead of handing them back to the kernel each time.
@@ -63,9 +81,19 @@ def describe_machine(device: torch.device) -> dict[str, str | int]:
 
 
 def _processor() -> str:
+    facts = _cpu_facts()
+    if "model name" not in facts:
+        return platform.processor()
+    return f"{facts['model name']}, {facts['cores']} cores"
+
+
+def _cpu_facts() -> dict[str, str]:
+    """What Linux says of the last of its cores, and their number; elsewhere nothing."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]}, {len(names)} cores" if names else platform.processor()
+        return {}
+    pairs = [line.split(":", 1) for line in lines if ":" in line]
+    facts = {name.strip(): value.strip() for name, value in pairs}
+    facts["cores"] = str(sum(name.strip() == "processor" for name, _ in pairs))
+    return facts

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .data import ImageSplit, read_image
+from .data.augment import pad_images
 from .data.batches import Normalizer
 from .devices import keep_freed_memory, resolve_device
 from .predictions import Predictions
@@ -59,6 +60,7 @@ class Predictor:
         self.model = model.to(self.device).eval()
         self.card = card
         self.normalize = Normalizer(card.mean, card.std, self.device)
+        self.fill = self.normalize.byte(card.background)
 
     @classmethod
     def of_run(cls, run: Run, *, device: str = "auto") -> Predictor:
@@ -81,6 +83,17 @@ class Predictor:
         return result
 
     def _forward(self, images: Tensor) -> Tensor:
+        logits = self._mirror_averaged(images)
+        if self.card.shift_average:
+            padded = pad_images(images, 1, self.fill)
+            height, width = images.shape[-2:]
+            for corner in (0, 2):
+                shifted = padded[:, :, corner : corner + height, corner : corner + width]
+                logits = logits + self._mirror_averaged(shifted) / 2
+            logits = logits / 2
+        return logits
+
+    def _mirror_averaged(self, images: Tensor) -> Tensor:
         logits: Tensor = self.model(images)
         if self.card.mirror_average:
             logits = (logits + self.model(images.flip(-1))) / 2

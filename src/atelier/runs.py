@@ -46,6 +46,7 @@ class ModelCard(BaseModel):
         std: likewise.
         background: median byte at the edges of the training images: what pictures are padded with.
         mirror_average: whether an image is judged together with its mirror image.
+        shift_average: whether an image is judged together with itself shifted by a pixel.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -58,6 +59,7 @@ class ModelCard(BaseModel):
     std: tuple[float, ...]
     background: int
     mirror_average: bool = False
+    shift_average: bool = False
 
 
 class Run:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atelier.config import AugmentConfig
-from atelier.data.augment import Augmenter, affine, mirror
+from atelier.data.augment import Augmenter, affine, mirror, pad_images
 
 CPU = torch.device("cpu")
 SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(2, 14), st.integers(2, 14))
@@ -279,6 +279,33 @@ def test_a_crop_is_a_window_of_the_padded_image(shape, pad, seed):
             for y in range(2 * pad + 1)
             for x in range(2 * pad + 1)
         )
+
+
+@given(SHAPES, st.integers(1, 5), st.integers(0, 1000))
+def test_crops_are_those_of_one_image_after_the_other(shape, pad, seed):
+    images = random_images(*shape)
+    fill = torch.linspace(-1, 1, shape[1])
+    augment = augmenter(AugmentConfig(crop_padding=pad), fill=fill.tolist(), seed=seed)
+    result = augment(images, torch.arange(shape[0]))
+    places = 2 * pad + 1
+    draws = torch.rand(2, shape[0], generator=torch.Generator().manual_seed(seed))
+    height, width = shape[-2:]
+    for image, top, left, cropped in zip(images, *(draws * places).long(), result, strict=True):
+        padded = pad_images(image[None], pad, fill.view(1, -1, 1, 1))[0]
+        assert torch.equal(cropped, padded[:, top : top + height, left : left + width])
+
+
+@given(SHAPES, st.integers(1, 5))
+def test_padding_adds_the_background_of_each_channel_on_every_side(shape, pad):
+    images = random_images(*shape)
+    fill = torch.linspace(-1, 1, shape[1]).view(1, -1, 1, 1)
+    padded = pad_images(images, pad, fill)
+    assert padded.shape == (*shape[:2], shape[2] + 2 * pad, shape[3] + 2 * pad)
+    inside = padded[:, :, pad:-pad, pad:-pad]
+    assert torch.allclose(inside, images, atol=1e-6)
+    frame = torch.ones(padded.shape[-2:], dtype=torch.bool)
+    frame[pad:-pad, pad:-pad] = False
+    assert torch.equal(padded[..., frame], fill.flatten(2).expand_as(padded[..., frame]))
 
 
 def test_every_place_is_cropped_as_often():

@@ -20,12 +20,13 @@ def split_of(count, channels=1, size=(4, 5)):
     return ImageSplit(images, np.arange(count) % 3, np.arange(count) + 1000)
 
 
-def batches_of(split, batch_size, config=None):
+def batches_of(split, batch_size, config=None, chosen=None):
+    chosen = np.arange(len(split)) if chosen is None else np.array(chosen)
     augment = Augmenter(
-        config or AugmentConfig(), torch.zeros(split.images.shape[1]), len(split), 0, CPU
+        config or AugmentConfig(), torch.zeros(split.images.shape[1]), len(chosen), 0, CPU
     )
     normalize = Normalizer(*normalization_of(split.images), CPU)
-    return TrainingBatches(split, batch_size, normalize, augment, CPU)
+    return TrainingBatches(split, chosen, batch_size, normalize, augment, CPU)
 
 
 @given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 1000))
@@ -102,6 +103,55 @@ def test_the_data_are_left_alone():
     assert np.array_equal(split.images, kept)
 
 
+def test_the_data_are_not_copied():
+    split = split_of(12)
+    batches = batches_of(split, 4, chosen=[3, 1, 7])
+    assert np.shares_memory(batches.images.numpy(), split.images)
+
+
+def test_a_map_of_a_file_is_read_where_it_lies(tmp_path):
+    split = split_of(12)
+    np.save(tmp_path / "images.npy", split.images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    batches = batches_of(ImageSplit(mapped, split.labels, split.ids), 4)
+    assert np.shares_memory(batches.images.numpy(), mapped)
+    assert same(batches.epoch(1, 0), batches_of(split, 4).epoch(1, 0))
+
+
+def test_only_the_chosen_are_trained_on_and_positions_count_among_them():
+    split, chosen = split_of(20), np.array([13, 2, 5, 19, 0, 7])
+    batches = batches_of(split, 2, chosen=chosen)
+    normalize = Normalizer(*normalization_of(split.images), CPU)
+    assert batches.labels.tolist() == split.labels[chosen].tolist()
+    seen = []
+    for batch in batches.epoch(1, 0):
+        places = chosen[batch.positions.numpy()]
+        assert batch.labels.tolist() == split.labels[places].tolist()
+        assert torch.equal(batch.images, normalize(torch.from_numpy(split.images[places])))
+        seen += places.tolist()
+    assert sorted(seen) == sorted(chosen)
+
+
+def test_the_chosen_are_batched_as_if_there_were_no_others():
+    split, chosen = split_of(30), [4, 9, 8, 21, 29]
+    config = AugmentConfig(mirror="alternating", crop_padding=1)
+    part = batches_of(split, 3, config, chosen=chosen)
+    alone = batches_of(split.take(chosen), 3, config)
+    alone.normalize = part.normalize
+    assert len(part) == len(alone) == 1
+    assert same(part.epoch(2, 5), alone.epoch(2, 5))
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 10, 11, 500])
+def test_some_images_are_of_the_chosen_evenly_spread_and_not_augmented(count):
+    split, chosen = split_of(40), np.arange(39, 9, -3)
+    batches = batches_of(split, 4, AugmentConfig(cutout=3, crop_padding=2), chosen=chosen)
+    step = {1: 10, 3: 3, 5: 2, 10: 1, 11: 1, 500: 1}[count]
+    expected = batches.normalize(torch.from_numpy(split.images[chosen[::step][:count]]))
+    assert torch.equal(batches.some(count), expected)
+    assert len(expected) == min(count, 10)
+
+
 def test_batches_need_no_gradient():
     (batch,) = batches_of(split_of(4), 4).epoch(1, 0)
     assert not batch.images.requires_grad
@@ -129,6 +179,13 @@ def test_normalizing_is_what_the_formula_says():
     result = Normalizer([0.2], [0.5], CPU)(images).flatten()
     assert torch.allclose(result, torch.tensor([-0.4, 0.0, 1.6]), atol=1e-6)
     assert images.flatten().tolist() == [0, 51, 255]
+
+
+def test_a_byte_becomes_what_a_pixel_of_it_becomes():
+    normalize = Normalizer([0.2, 0.7, 0.4], [0.5, 0.1, 1.0], CPU)
+    for value in (0, 37, 255):
+        pixels = normalize(torch.full((1, 3, 1, 1), value, dtype=torch.uint8))
+        assert torch.equal(normalize.byte(value), pixels)
 
 
 def test_a_constant_channel_becomes_zero():

@@ -199,6 +199,40 @@ def test_normalization_agrees_with_numpy(images):
     assert std == pytest.approx(np.where(flat, 1.0, expected))
 
 
-def test_normalization_of_nothing_is_one_line():
+@pytest.mark.parametrize("shape", [(700, 1, 9, 7), (3, 3, 2, 5), (1, 2, 1, 2)])
+@pytest.mark.parametrize("dark", [1, 100], ids=["even", "dark"])
+def test_normalization_of_the_chosen_is_that_of_the_part_taken_alone(shape, dark):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, shape, dtype=np.uint8) // dark
+    chosen = rng.permutation(len(images))[: max(1, len(images) * 9 // 10)]
+    scaled = images[chosen] / 255
+    mean, std = normalization_of(images, chosen)
+    assert mean == pytest.approx(scaled.mean(axis=(0, 2, 3)), abs=1e-12)
+    assert std == pytest.approx(scaled.std(axis=(0, 2, 3)), abs=1e-12)
+    assert (mean, std) == normalization_of(images[chosen])
+    assert (mean, std) == normalization_of(images, np.sort(chosen))
+
+
+def test_normalization_of_the_chosen_does_not_see_the_others():
+    images = np.full((6, 2, 3, 3), 255, np.uint8)
+    images[[1, 4]] = np.arange(9).reshape(3, 3)
+    images[[1, 4], 1] = 51  # the same everywhere, but for what is not chosen
+    mean, std = normalization_of(images, np.array([4, 1]))
+    assert mean == pytest.approx((4 / 255, 0.2), abs=1e-12)
+    assert std == pytest.approx((np.arange(9).std() / 255, 1.0), abs=1e-12)
+
+
+def test_bright_images_do_not_overflow():
+    images = np.full((600, 1, 64, 64), 255, np.uint8)
+    images[0] = 254
+    mean, std = normalization_of(images)
+    assert mean == pytest.approx([(255 - 1 / 600) / 255], abs=1e-12)
+    assert std == pytest.approx([images.std() / 255], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("count", "chosen"), [(0, None), (0, np.arange(0)), (5, np.arange(0))], ids=str
+)
+def test_normalization_of_nothing_is_one_line(count, chosen):
     with pytest.raises(DataError, match="no images"):
-        normalization_of(np.zeros((0, 1, 28, 28), np.uint8))
+        normalization_of(np.zeros((count, 1, 28, 28), np.uint8), chosen)

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from atelier.config import CNNConfig, HybridConfig, MLPConfig, ResNetConfig
+from atelier.config import CNNConfig, HybridConfig, MLPConfig, ResNetConfig, SpeedNetConfig
 from atelier.errors import ConfigError
 from atelier.models import MODELS, Classifier, build_model, model_cost
 from atelier.models.cnn import build_cnn
 from atelier.models.hybrid import Attention
+from atelier.models.speednet import Residual, dirac_convolution
 from atelier.recipes import RECIPES
 
 CONFIGS = {
@@ -25,6 +26,15 @@ CONFIGS = {
     "resnet-coarse": ResNetConfig(stem_stride=4, widths=(8,)),
     "hybrid": HybridConfig(),
     "hybrid-all": HybridConfig(dropout=0.3, mlp_ratio=0.01, heads=1, depth=1),
+    "speednet": SpeedNetConfig(),
+    "speednet-all": SpeedNetConfig(
+        stem="convolution",
+        stem_filters=6,
+        widths=(8,),
+        convolutions=(3,),
+        residual=True,
+        dropout=0.3,
+    ),
 }
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 40, 24), (4, 9, 17)]
 # The least side that each can do with, by what its strides and poolings leave.
@@ -38,6 +48,8 @@ LEAST = {
     "resnet-coarse": 3,
     "hybrid": 4,
     "hybrid-all": 4,
+    "speednet": 8,
+    "speednet-all": 4,
 }
 
 
@@ -58,11 +70,15 @@ def test_logits_and_gradients_at_every_size(name, shape):
     logits = model(torch.randn(3, *shape))
     assert logits.shape == (3, 7)
     F.cross_entropy(logits, torch.tensor([0, 3, 6])).backward()
-    for path, parameter in model.named_parameters():
+    # Whitening is computed from the images and not learned; all else is.
+    learned = {path: p for path, p in model.named_parameters() if p.requires_grad}
+    frozen = {path for path, _ in model.named_parameters()} - learned.keys()
+    assert frozen == ({"features.0.weight"} if name == "speednet" else set())
+    for path, parameter in learned.items():
         assert parameter.grad is not None, path
         assert parameter.grad.isfinite().all(), path
     # A bias before a softmax over its own outputs may cancel; a weight never does.
-    assert all(p.grad.abs().sum() > 0 for p in model.parameters() if p.ndim > 1 and p.numel() > 64)
+    assert all(p.grad.abs().sum() > 0 for p in learned.values() if p.ndim > 1 and p.numel() > 64)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -210,7 +226,57 @@ def test_resnet_halves_the_resolution_in_every_stage_but_the_first():
     assert sides[-1] == (16,)
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "hybrid"])
+@pytest.mark.parametrize(("inputs", "outputs"), [(5, 5), (5, 3), (3, 5)])
+def test_a_dirac_convolution_hands_its_input_on(inputs, outputs):
+    convolution = dirac_convolution(inputs, outputs)
+    images = torch.randn(2, inputs, 6, 7)
+    result = convolution(images)
+    assert result.shape == (2, outputs, 6, 7)
+    both = min(inputs, outputs)
+    assert torch.allclose(result[:, :both], images[:, :both], atol=1e-6)
+    # What it has more of outputs is no copy of anything, and not nothing.
+    assert (convolution.weight[both:].flatten(1).count_nonzero(dim=1) > 1).all()
+
+
+def test_a_residual_adds_its_module_to_its_input():
+    module = nn.Conv2d(3, 3, 3, padding=1)
+    images = torch.randn(2, 3, 5, 5)
+    assert torch.equal(Residual(module)(images), images + module(images))
+
+
+def test_a_residual_speednet_adds_in_all_but_the_first_convolution_of_a_group():
+    def blocks(residual):
+        config = SpeedNetConfig(widths=(8, 16), convolutions=(3, 2), residual=residual)
+        model = build_model(config, (1, 28, 28), 10)
+        convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules())
+        return convolutions, sum(isinstance(m, Residual) for m in model.modules())
+
+    assert blocks(residual=False) == (6, 0)
+    assert blocks(residual=True) == (6, 3)
+
+
+def test_the_cost_of_a_speednet_is_that_counted_by_hand():
+    config = SpeedNetConfig(stem_filters=4, widths=(8, 6), convolutions=(1, 2))
+    cost = model_cost(build_model(config, (3, 32, 32), 10), (3, 32, 32))
+    convolutions = (4 * 8 * 9, 8 * 6 * 9, 6 * 6 * 9)
+    norms, head = 2 * (8 + 6 + 6), 6 * 10
+    assert cost.parameters == sum(convolutions) + norms + head  # without the frozen stem
+    places = (16 * 16, 8 * 8, 4 * 4)
+    stem = 16 * 16 * 4 * 3 * 16
+    products = sum(n * size for n, size in zip(places, convolutions, strict=True))
+    assert cost.multiply_adds == stem + products + head
+
+
+def test_the_logits_of_a_speednet_grow_with_its_scale():
+    def logits(scale):
+        torch.manual_seed(0)
+        return build_model(SpeedNetConfig(scale=scale), (1, 28, 28), 10).eval()(images)
+
+    images = torch.randn(2, 1, 28, 28)
+    assert torch.allclose(logits(0.5), 5 * logits(0.1), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "hybrid", "speednet"])
 def test_dropout_is_off_in_evaluation_and_on_in_training(name):
     config = type(CONFIGS[name])(dropout=0.5)
     model = build_model(config, (1, 28, 28), 10)

@@ -44,6 +44,13 @@ def network():
     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))
 
 
+def two_rates(model, config):
+    """SGD of which the last layer learns at a fourth of the rate."""
+    first, last = list(model[0].parameters()), list(model[3].parameters())
+    groups = [{"params": first}, {"params": last, "lr": config.lr / 4}]
+    return torch.optim.SGD(groups, lr=config.lr)
+
+
 def run(
     accuracies=None,
     *,
@@ -52,6 +59,7 @@ def run(
     objective=None,
     build=build_optimizer,
     state=None,
+    precision=torch.float32,
     **options,
 ):
     """The final state of a toy training, and the states after each epoch.
@@ -85,6 +93,7 @@ def run(
         state=state,
         after_epoch=states.append,
         bar=Notes(),
+        precision=precision,
     )
     return final, states
 
@@ -187,6 +196,111 @@ def test_the_learning_rate_follows_the_schedule():
 def test_plateau_lowers_the_learning_rate():
     final, _ = run([0.5, 0.5, 0.5], schedule="plateau", step_epochs=1, step_factor=0.1, lr=1.0)
     assert [row["lr"] for row in final.history] == pytest.approx([1.0, 1.0, 0.1])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle", "cosine", "step"])
+def test_groups_of_other_peaks_keep_their_ratio_through_the_schedule(schedule):
+    rates = []
+
+    def build(model, config):
+        optimizer = two_rates(model, config)
+        optimizer.register_step_pre_hook(
+            lambda it, *_: rates.append([group["lr"] for group in it.param_groups])
+        )
+        return optimizer
+
+    options = {"num_epochs": 4, "schedule": schedule, "step_epochs": 1, "warmup_epochs": 1}
+    final, _ = run(build=build, lr=0.4, **options)
+    assert len(rates) == 12
+    assert [first / 4 for first, _ in rates] == pytest.approx([last for _, last in rates])
+    assert max(first for first, _ in rates) == pytest.approx(0.4)
+    assert [row["lr"] for row in final.history] == pytest.approx(
+        [rates[i][0] for i in (2, 5, 8, 11)]
+    )
+
+
+def test_a_resumed_training_keeps_the_peaks_of_its_groups():
+    options = {"build": two_rates, "lr": 0.4, "schedule": "one-cycle"}
+    whole, _ = run(num_epochs=4, **options)
+    _, early = run(num_epochs=4, **options)
+    # What `early` left after two epochs; its optimizer went on, and only its rates matter to SGD.
+    resumed, later = run(num_epochs=4, state=early[1], **options)
+    assert len(later) == 2
+    assert same(resumed.model, whole.model)
+
+
+@pytest.mark.parametrize(
+    ("every", "measured"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (4, [4, 5]), (5, [5]), (99, [5])]
+)
+def test_validation_is_measured_as_often_as_asked_and_at_the_end(every, measured):
+    final, _ = run([0.1, 0.2, 0.3, 0.4, 0.5], keep="last", validate_every=every)
+    found = [row.get("validation/accuracy") for row in final.history]
+    assert found == [epoch / 10 if epoch in measured else None for epoch in range(1, 6)]
+
+
+def test_how_often_validation_is_measured_does_not_change_the_training():
+    often, _ = run([0.5] * 4, keep="last")
+    seldom, _ = run([0.5] * 4, keep="last", validate_every=3)
+    assert same(often.best, seldom.best)
+
+
+def test_in_bfloat16_the_network_computes_in_it_and_all_else_in_float32():
+    computed, kept = set(), set()
+
+    def objective(model, batch):
+        loss, logs = supervised()(model, batch)
+        kept.add(loss.dtype)
+        return loss, logs
+
+    def look(optimizer, *_):
+        assert not torch.is_autocast_enabled("cpu")
+        for weight, moments in optimizer.state.items():
+            kept.update({weight.dtype, weight.grad.dtype}, {m.dtype for m in moments.values()})
+
+    def build(model, config):
+        model.register_forward_hook(lambda _model, _images, logits: computed.add(logits.dtype))
+        optimizer = build_optimizer(model, config)
+        optimizer.register_step_post_hook(look)
+        return optimizer
+
+    options = {"objective": objective, "build": build, "lr": 0.05}
+    final, _ = run(precision=torch.bfloat16, **options)
+    assert computed == {torch.bfloat16}
+    assert kept == {value.dtype for value in final.best.values()} == {torch.float32}
+    again, _ = run(precision=torch.bfloat16, **options)
+    assert same(final.best, again.best)
+    exact, _ = run(**options)
+    assert computed == {torch.bfloat16, torch.float32}
+    assert not same(final.best, exact.best)
+    assert final.history[-1]["train/loss"] == pytest.approx(
+        exact.history[-1]["train/loss"], rel=0.1
+    )
+
+
+def test_a_compiled_network_trains_the_weights_of_the_plain_one(monkeypatch):
+    """Played, for to compile takes a compiler and a minute."""
+
+    class Compiled(nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self._orig_mod = model
+
+        def forward(self, images):
+            return self._orig_mod(images)
+
+    seen = []
+
+    def objective(model, batch):
+        seen.append(type(model))
+        return supervised()(model, batch)
+
+    monkeypatch.setattr(torch, "compile", Compiled)
+    compiled, _ = run([0.5, 0.6], compile=True, objective=objective, ema_decay=0.9)
+    assert set(seen) == {Compiled}
+    plain, _ = run([0.5, 0.6], ema_decay=0.9)
+    assert compiled.model.keys() == network().state_dict().keys()
+    for part in ("model", "best", "average"):
+        assert same(getattr(compiled, part), getattr(plain, part))
 
 
 def test_gradients_are_clipped():

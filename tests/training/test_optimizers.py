@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from atelier.config import TrainConfig
+from atelier.errors import ConfigError
+from atelier.training.muon import Muon
 from atelier.training.optimizers import build_optimizer
 
 
@@ -38,6 +40,37 @@ def test_every_weight_is_trained_once_and_only_matrices_decay(name):
         assert decay[id(parameter)] == (0.3 if is_matrix else 0.0), name
 
 
+def test_muon_has_the_filters_and_sgd_the_rest_each_with_its_own_rate():
+    model = network()
+    optimizer = build(model, optimizer="muon", lr=0.25, sgd_lr=0.5, momentum=0.7, weight_decay=0.3)
+    assert type(optimizer) is Muon
+    groups = optimizer.param_groups
+    found = {id(p): group for group in groups for p in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        group = found[id(parameter)]
+        assert group["orthogonalize"] == (name == "0.weight"), name
+        assert group["lr"] == (0.25 if name == "0.weight" else 0.5), name
+        # The filters have a norm of their own, which decay would work against.
+        assert group["weight_decay"] == (0.3 if name == "3.weight" else 0.0), name
+        assert group["momentum"] == 0.7
+
+
+def test_muon_needs_filters_that_are_trained():
+    fully_connected = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    frozen = network()
+    frozen[0].requires_grad_(requires_grad=False)
+    for model in (fully_connected, frozen):
+        with pytest.raises(ConfigError, match=r"has none\. Set train\.optimizer=adamw") as caught:
+            build(model, optimizer="muon")
+        assert "\n" not in str(caught.value)
+
+
+def test_muon_takes_a_network_of_filters_alone():
+    optimizer = build(nn.Sequential(nn.Conv2d(1, 3, 4, bias=False), nn.Flatten()), optimizer="muon")
+    assert len(optimizer.param_groups) == 1
+
+
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_decay_shrinks_weights_and_leaves_biases_and_norms_alone(name):
     model = network()
@@ -68,7 +101,7 @@ def test_sgd_has_momentum_and_nesterov_as_told():
     assert settings(momentum=0.0) == (0.0, False)  # there is nothing to look ahead with
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon"])
 def test_each_goes_downhill(name):
     model = network()
     images, labels = torch.randn(16, 1, 4, 4), torch.arange(16) % 3

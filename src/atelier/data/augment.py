@@ -79,12 +79,12 @@ class Augmenter:
     def _crop(self, images: Tensor) -> Tensor:
         n, _, height, width = images.shape
         pad = self.config.crop_padding
-        padded = F.pad(images - self.fill, (pad, pad, pad, pad)) + self.fill
+        padded = pad_images(images, pad, self.fill)
         corner = (self._uniform(2, n) * (2 * pad + 1)).long()
-        rows = corner[0].view(n, 1, 1) + torch.arange(height, device=images.device).view(1, -1, 1)
-        columns = corner[1].view(n, 1, 1) + torch.arange(width, device=images.device)
-        image = torch.arange(n, device=images.device).view(n, 1, 1)
-        return padded.permute(0, 2, 3, 1)[image, rows, columns].permute(0, 3, 1, 2)
+        # Views of all the places where a crop can lie; one gather takes an image's own.
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+        image = torch.arange(n, device=images.device)
+        return windows[image, :, corner[0], corner[1]]
 
     def _erase(self, images: Tensor) -> Tensor:
         """Random Erasing (Zhong et al. 2017, arXiv:1708.04896): 2 % to `erase_area` of the image,
@@ -110,6 +110,11 @@ class Augmenter:
         top = (self._uniform(n) * height).floor() - self.config.cutout // 2
         left = (self._uniform(n) * width).floor() - self.config.cutout // 2
         return images.masked_fill(boxes(images.shape, top, left, side, side), 0.0)
+
+
+def pad_images(images: Tensor, pad: int, fill: Tensor) -> Tensor:
+    """(N, C, H, W) images with `pad` pixels of `fill`, (1, C, 1, 1), added on every side."""
+    return F.pad(images - fill, (pad, pad, pad, pad)) + fill
 
 
 def mirror(images: Tensor, chosen: Tensor) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -33,6 +35,10 @@ class Normalizer:
         floats = images.to(torch.float32, memory_format=torch.channels_last)
         return floats.sub_(self.mean).mul_(self.scale)
 
+    def byte(self, value: int) -> Tensor:
+        """(1, C, 1, 1): what a pixel of this byte becomes in each channel."""
+        return (value - self.mean) * self.scale
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -50,23 +56,37 @@ class Batch:
 
 
 class TrainingBatches:
-    """All training images on the device, sliced into shuffled, augmented batches.
+    """The training images on the device, sliced into shuffled, augmented batches.
 
     The last incomplete batch of an epoch is left out, for batch norm suffers from small ones;
     the order is new in each epoch, so that every image has its turn.
+
+    Args:
+        split: labeled images; on a CPU they are read where they lie, and never written to.
+        chosen: (N,) positions in `split` of the images to train on; the batches' positions count
+            among them.
+        batch_size: images in a batch, at most N.
+        normalize: bytes to floats.
+        augment: changes batches.
+        device: of the training.
     """
 
     def __init__(
         self,
         split: ImageSplit,
+        chosen: npt.NDArray[np.int64],
         batch_size: int,
         normalize: Normalizer,
         augment: Augmenter,
         device: torch.device,
     ) -> None:
-        # A copy: torch wants to own writable memory, and the data may be a read-only map.
-        self.images = torch.from_numpy(np.array(split.images)).to(device)
-        self.labels = torch.from_numpy(np.array(split.labels)).to(device)
+        with warnings.catch_warnings():
+            # torch warns of memory that it may not write to, and nothing here writes to it. A copy
+            # of the map, or of its chosen part, would double the memory that training needs.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            self.images = torch.from_numpy(split.images).to(device)
+        self.chosen = torch.from_numpy(chosen).to(device)
+        self.labels = torch.from_numpy(split.labels[chosen]).to(device)
         self.batch_size = min(batch_size, len(self.labels))
         self.normalize = normalize
         self.augment = augment
@@ -74,6 +94,11 @@ class TrainingBatches:
     def __len__(self) -> int:
         """Batches in an epoch."""
         return len(self.labels) // self.batch_size
+
+    def some(self, count: int) -> Tensor:
+        """(N, C, H, W) normalized images, not augmented, evenly spread over the training part."""
+        step = max(1, len(self.chosen) // count)
+        return self.normalize(self.images[self.chosen[::step][:count]])
 
     @torch.no_grad()
     def epoch(self, epoch: int, seed: int) -> Iterator[Batch]:
@@ -83,5 +108,5 @@ class TrainingBatches:
         order = order.to(self.labels.device)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             positions = order[start : start + self.batch_size]
-            images = self.augment(self.normalize(self.images[positions]), positions)
+            images = self.augment(self.normalize(self.images[self.chosen[positions]]), positions)
             yield Batch(images, self.labels[positions], positions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -207,11 +208,13 @@ def fingerprint_of(train: ImageSplit, test: ImageSplit, classes: tuple[str, ...]
 
 def normalization_of(
     images: npt.NDArray[np.uint8],
+    chosen: npt.NDArray[np.int64] | None = None,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel, in units where 255 is 1. For the training part only.
 
     Args:
         images: (N, C, H, W) uint8.
+        chosen: positions of the images to count; None is all of them.
 
     Returns:
         (mean, std), C numbers each. A channel that is the same everywhere has a std of 1, so that
@@ -220,20 +223,24 @@ def normalization_of(
     Raises:
         DataError: there is no image.
     """
-    if images.size == 0:
+    number = len(images) if chosen is None else len(chosen)
+    if images.size == 0 or not number:
         raise DataError("cannot compute mean and deviation of no images")
-    # Exact and in bounded memory: count how often each of the 256 values occurs.
-    counts = np.zeros((images.shape[1], 256), np.int64)
-    for start in range(0, len(images), 4096):
-        block = images[start : start + 4096]
-        for channel, row in enumerate(counts):
-            row += np.bincount(block[:, channel].ravel(), minlength=256)
-    values = np.arange(256) / 255
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    means = shares @ values
-    deviations = np.sqrt((shares * (values - means[:, None]) ** 2).sum(axis=1))
-    deviations[(counts > 0).sum(axis=1) == 1] = 1.0
-    return tuple(means.tolist()), tuple(deviations.tolist())
+    # Exact, for the sums are whole numbers, and in bounded memory.
+    sums = np.zeros(images.shape[1], np.uint64)
+    squares = np.zeros(images.shape[1], np.uint64)
+    for start in range(0, number, 512):
+        where = slice(start, start + 512)
+        block = images[where if chosen is None else chosen[where]]
+        sums += block.sum(axis=(0, 2, 3), dtype=np.uint64)
+        squares += np.square(block, dtype=np.uint16).sum(axis=(0, 2, 3), dtype=np.uint64)
+    count = number * images.shape[2] * images.shape[3]
+    means, deviations = [], []
+    for total, square in zip(sums.tolist(), squares.tolist(), strict=True):
+        means.append(total / count / 255)
+        spread = count * square - total**2  # of whole numbers without limit
+        deviations.append(math.sqrt(spread) / count / 255 if spread else 1.0)
+    return tuple(means), tuple(deviations)
 
 
 @dataclass(frozen=True)

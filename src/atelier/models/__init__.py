@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import ModelConfig
 from ..errors import ConfigError
@@ -20,14 +19,25 @@ from .cnn import build_cnn
 from .hybrid import build_hybrid
 from .mlp import build_mlp
 from .resnet import build_resnet
+from .speednet import build_speednet
+from .stems import fit_whitening
 
-__all__ = ["MODELS", "Classifier", "Cost", "ImageShape", "build_model", "model_cost"]
+__all__ = [
+    "MODELS",
+    "Classifier",
+    "Cost",
+    "ImageShape",
+    "build_model",
+    "fit_whitening",
+    "model_cost",
+]
 
 MODELS: dict[str, Callable[[Any, ImageShape, int], Classifier]] = {
     "mlp": build_mlp,
     "cnn": build_cnn,
     "resnet": build_resnet,
     "hybrid": build_hybrid,
+    "speednet": build_speednet,
 }
 
 
@@ -60,6 +70,9 @@ def model_cost(model: nn.Module, image_shape: ImageShape) -> Cost:
 
     Counted are matrix products and convolutions, as is usual; element-wise work is not.
     """
+    # Here, for it takes a tenth of a second to import, and predicting does not need it.
+    from torch.utils.flop_counter import FlopCounterMode
+
     was_training = model.training
     device = next(model.parameters()).device
     model.eval()

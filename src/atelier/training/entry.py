@@ -20,9 +20,9 @@ from ..config import Recipe
 from ..data import Dataset, ImageSplit, normalization_of, obtain_dataset, split_validation
 from ..data.augment import Augmenter
 from ..data.batches import Normalizer, TrainingBatches
-from ..devices import describe_machine, keep_freed_memory, resolve_device
+from ..devices import describe_machine, keep_freed_memory, resolve_device, resolve_precision
 from ..errors import ConfigError, DeviceError, RunError, StorageError
-from ..models import Classifier, build_model, model_cost
+from ..models import Classifier, build_model, fit_whitening, model_cost
 from ..predictions import Predictions
 from ..predictor import Predictor
 from ..progress import progress_bar
@@ -35,6 +35,8 @@ from .objectives import balanced_class_weights, supervised
 from .optimizers import build_optimizer
 
 _CHECKPOINT = "checkpoint.safetensors"
+# What torch.compile says on a CPU, and on a GPU; its classes of errors lie in private modules.
+_NO_COMPILER = ("No working C++ compiler found", "Failed to find C compiler")
 
 
 def train(
@@ -71,7 +73,8 @@ def train(
         ConfigError: an unknown recipe, key or value, or a loss that is no longer a number.
         DataError: the data set is missing or corrupt.
         RunError: `resume` names a run that cannot go on.
-        DeviceError: this machine has no such device, or too little memory.
+        DeviceError: this machine has no such device, too little memory, or no compiler where one
+            is asked for.
         StorageError: `out` exists, no space, or no permission.
     """
     if resume is not None:
@@ -90,12 +93,16 @@ def train(
         refuse_existing(path, overwrite=overwrite)
 
     torch_device = resolve_device(device)
+    precision = resolve_precision(resolved.train.precision, torch_device)
     keep_freed_memory()
     dataset = obtain_dataset(resolved.data, progress=progress)
     prepared = _prepare(resolved, dataset, torch_device)
+    # Before anything is written, for it may refuse.
+    optimizer = build_optimizer(prepared.model, resolved.train)
     environment = {
         "atelier": __version__,
         **describe_machine(torch_device),
+        "precision": str(precision).removeprefix("torch."),
         "data_fingerprint": dataset.fingerprint,
     }
     if resume is None:
@@ -116,21 +123,21 @@ def train(
     interrupted = False
     weights = None
     if resolved.train.class_weights == "balanced":
-        labels = torch.from_numpy(np.array(prepared.training.labels))
-        weights = balanced_class_weights(labels, len(dataset.classes)).to(torch_device)
+        weights = balanced_class_weights(prepared.batches.labels, len(dataset.classes))
     try:
         with progress_bar(title or resolved.name, resolved.train.num_epochs, show=progress) as bar:
             latest = fit(
                 prepared.model,
                 prepared.batches,
                 supervised(label_smoothing=resolved.train.label_smoothing, class_weights=weights),
-                build_optimizer(prepared.model, resolved.train),
+                optimizer,
                 resolved.train,
                 seed=resolved.seed,
                 validate=prepared.validate,
                 state=state,
                 after_epoch=after_epoch,
                 bar=bar,
+                precision=precision,
             )
     except KeyboardInterrupt:
         if latest is None:
@@ -140,6 +147,13 @@ def train(
         raise DeviceError(
             f"the device {torch_device} has too little memory for this training",
             fix=f"Halve the batch with --set train.batch_size={resolved.train.batch_size // 2}",
+        ) from error
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _NO_COMPILER):
+            raise
+        raise DeviceError(
+            "train.compile needs a compiler, and this machine has none that works",
+            fix="Install g++, or train with --set train.compile=false",
         ) from error
     finally:
         if latest is None:  # nothing was learned yet, and a half folder would be in the way
@@ -181,7 +195,6 @@ def can_resume(path: Path) -> bool:
 class _Prepared:
     model: Classifier
     batches: TrainingBatches
-    training: ImageSplit
     validation: ImageSplit | None
     card: ModelCard
     device: torch.device
@@ -210,13 +223,13 @@ class _Prepared:
 
 def _prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> _Prepared:
     """All that training needs, made before anything is written."""
-    training, validation = dataset.train, None
+    chosen, validation = np.arange(len(dataset.train)), None
     if recipe.train.validation_share:
         chosen, held_out = split_validation(
-            training.labels, size=recipe.train.validation_share, seed=recipe.seed
+            dataset.train.labels, size=recipe.train.validation_share, seed=recipe.seed
         )
-        training, validation = dataset.train.take(chosen), dataset.train.take(held_out)
-    mean, std = normalization_of(training.images)
+        validation = dataset.train.take(held_out)
+    mean, std = normalization_of(dataset.train.images, chosen)
     image_shape = (dataset.channels, *dataset.image_size)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, image_shape, len(dataset.classes)).to(device)
@@ -227,20 +240,24 @@ def _prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> _Prepare
         image_shape=image_shape,
         mean=mean,
         std=std,
-        background=_background(training.images),
+        background=_background(dataset.train.images[chosen[:1000]]),
         mirror_average=recipe.mirror_average,
+        shift_average=recipe.shift_average,
     )
     normalize = Normalizer(mean, std, device)
-    fill = normalize(torch.full((1, dataset.channels, 1, 1), card.background, device=device))
-    augment = Augmenter(recipe.augment, fill.flatten(), len(training), recipe.seed, device)
-    batches = TrainingBatches(training, recipe.train.batch_size, normalize, augment, device)
+    fill = normalize.byte(card.background).flatten()
+    augment = Augmenter(recipe.augment, fill, len(chosen), recipe.seed, device)
+    batches = TrainingBatches(
+        dataset.train, chosen, recipe.train.batch_size, normalize, augment, device
+    )
+    fit_whitening(model, batches.some)
     if batches.batch_size == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
         raise ConfigError(
             "batch normalization needs two images or more in a batch",
             got=1,
             fix="Set train.batch_size=2 or model.batch_norm=false",
         )
-    return _Prepared(model, batches, training, validation, card, device)
+    return _Prepared(model, batches, validation, card, device)
 
 
 def _background(images: npt.NDArray[np.uint8]) -> int:
@@ -278,23 +295,22 @@ def _finish(path: Path, prepared: _Prepared, state: TrainingState, *, interrupte
     with atomic_path(path / "model.safetensors") as temporary:
         save_file(state.best, temporary)
     write_text(path / "model.json", prepared.card.model_dump_json(indent=2) + "\n")
-    history = state.history
-    best_row = history[-1]
+    kept, accuracy = state.history[-1], None
     if prepared.validation is not None:
         if Recipe.load(path / "recipe.json").train.keep == "best":
-            best_row = max(history, key=lambda row: row["validation/accuracy"])
-        prepared.predict(prepared.model, prepared.validation).save(
-            path / "predictions" / "validation.npz"
-        )
+            kept = max(state.history, key=lambda row: row["validation/accuracy"])
+        predictions = prepared.predict(prepared.model, prepared.validation)
+        predictions.save(path / "predictions" / "validation.npz")
+        accuracy = float(predictions.correct.mean())
     cost = model_cost(prepared.model, prepared.card.image_shape)
     metrics: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
-        "best_validation_accuracy": best_row.get("validation/accuracy"),
-        "kept_epoch": best_row["epoch"],
-        "num_epochs": len(history),
+        "best_validation_accuracy": accuracy,
+        "kept_epoch": kept["epoch"],
+        "num_epochs": len(state.history),
         "interrupted": interrupted,
         "train_seconds": state.seconds,
-        "train_images": len(prepared.training),
+        "train_images": len(prepared.batches.labels),
         "validation_images": 0 if prepared.validation is None else len(prepared.validation),
         "parameters": cost.parameters,
         "multiply_adds": cost.multiply_adds,

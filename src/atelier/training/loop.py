@@ -53,6 +53,7 @@ def fit(
     state: TrainingState | None,
     after_epoch: Callable[[TrainingState], None],
     bar: Bar,
+    precision: torch.dtype = torch.float32,
 ) -> TrainingState:
     """Train until the epochs are over or validation has stopped getting better.
 
@@ -62,6 +63,7 @@ def fit(
         state: an earlier epoch to go on from, or None.
         after_epoch: called with the state after every epoch.
         bar: counts epochs.
+        precision: what convolutions and matrix products are computed in.
 
     Returns:
         The state after the last epoch; its `best` are the weights to keep.
@@ -71,10 +73,14 @@ def fit(
         RunError: `state` is of another model or optimizer.
     """
     schedule = Schedule(config)
+    # The weights are the same ones; `model` keeps their names.
+    trained: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
     average = None
     if config.ema_decay:
         average_step = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
         average = AveragedModel(model, multi_avg_fn=average_step, use_buffers=True)
+    # Taken before a state brings its own, which the schedule has lowered already.
+    peaks = [group["lr"] for group in optimizer.param_groups]
     if state is None:
         state = TrainingState(model=copy_weights(model), optimizer=optimizer.state_dict())
     else:
@@ -88,16 +94,18 @@ def fit(
         # Not from a running generator: then a resumed run draws what an uninterrupted one does.
         model_seed, batch_seed = np.random.SeedSequence((seed, epoch)).generate_state(2).tolist()
         torch.manual_seed(model_seed)
-        schedule.observe([row["validation/accuracy"] for row in history] if validate else [])
+        schedule.observe(
+            [a for row in history if (a := row.get("validation/accuracy")) is not None]
+        )
         model.train()
         epoch_started = time.perf_counter()
         sums: dict[str, Tensor] = {}
         for step, batch in enumerate(batches.epoch(epoch, batch_seed)):
             done = epoch - 1 + step / len(batches)
-            lr = config.lr * schedule.factor(done)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            logs = _step(model, batch, objective, optimizer, config.clip_grad_norm)
+            factor = schedule.factor(done)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+            logs = _step(trained, batch, objective, optimizer, config.clip_grad_norm, precision)
             if average is not None:
                 average.update_parameters(model)
             for name, value in logs.items():
@@ -109,13 +117,15 @@ def fit(
         seconds = time.perf_counter() - epoch_started
 
         kept = model if average is None else average.module
-        measured = validate(kept) if validate is not None else {}
+        due = epoch % config.validate_every == 0 or epoch == config.num_epochs
+        measured = validate(kept) if validate is not None and due else {}
         validation_seconds = time.perf_counter() - epoch_started - seconds
         _refuse_divergence(epoch, {**means, **measured})
         better = config.keep == "last" or measured["validation/accuracy"] > max(
             (row["validation/accuracy"] for row in history), default=-1.0
         )
-        row: dict[str, Any] = {"epoch": epoch, "lr": lr, **means, **measured, "seconds": seconds}
+        row: dict[str, Any] = {"epoch": epoch, "lr": config.lr * factor, **means, **measured}
+        row["seconds"] = seconds
         row["validation_seconds"] = validation_seconds
         row["images_per_second"] = len(batches) * batches.batch_size / seconds
         history = [*history, row]  # a new list: an earlier state keeps its own
@@ -138,12 +148,15 @@ def _step(
     objective: Objective,
     optimizer: torch.optim.Optimizer,
     clip_grad_norm: float,
+    precision: torch.dtype,
 ) -> Logs:
     logs: Logs = {}
 
     def closure() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss, told = objective(model, batch)
+        device = batch.images.device.type
+        with torch.autocast(device, precision, enabled=precision != torch.float32):
+            loss, told = objective(model, batch)
         torch.autograd.backward(loss)
         if clip_grad_norm:
             nn.utils.clip_grad_norm_(model.parameters(), clip_grad_norm)

@@ -24,7 +24,7 @@ def supervised(*, label_smoothing: float = 0.0, class_weights: Tensor | None = N
     """
 
     def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Logs]:
-        logits: Tensor = model(batch.images)
+        logits: Tensor = model(batch.images).float()  # the loss needs more than bfloat16's 8 bits
         loss = F.cross_entropy(
             logits, batch.labels, weight=class_weights, label_smoothing=label_smoothing
         )

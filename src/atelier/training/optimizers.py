@@ -6,18 +6,36 @@ import torch
 from torch import nn
 
 from ..config import TrainConfig
+from ..errors import ConfigError
+from .muon import Muon
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam (arXiv:1412.6980), AdamW (arXiv:1711.05101) or SGD with momentum.
+    """Adam (arXiv:1412.6980), AdamW (arXiv:1711.05101), SGD with momentum, or Muon on the filters
+    of convolutions and SGD on the rest.
 
     Weight decay is kept off biases, norms and other vectors: shrinking them regularizes nothing.
+    Every group's `lr` is its peak; the loop multiplies it by the schedule's factor.
+
+    Raises:
+        ConfigError: Muon for a network without convolutions.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
+    if config.optimizer == "muon":
+        filters = [p for p in trained if p.ndim == 4]
+        if not filters:
+            raise ConfigError(
+                "muon trains the filters of convolutions, and this network has none",
+                fix="Set train.optimizer=adamw",
+            )
+        trained = [p for p in trained if p.ndim != 4]
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
+    if config.optimizer == "muon":
+        others = [{**group, "lr": config.sgd_lr} for group in groups if group["params"]]
+        return Muon(filters, others, lr=config.lr, momentum=config.momentum)
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             groups,

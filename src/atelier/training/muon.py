@@ -1,0 +1,110 @@
+"""Muon for convolution filters, with Nesterov SGD for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# The quintic of Jordan et al. (2024): five steps bring every singular value near 1.
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+_STEPS = 5
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum orthogonalized by Newton-Schulz (Jordan et al. 2024, "Muon: an optimizer for hidden
+    layers in neural networks"; the variant of KellerJordan/cifar10-airbench).
+
+    Each filter bank, seen as a matrix of one row for each output channel, moves along the nearest
+    orthogonal matrix to its Nesterov momentum, and is kept at the norm ``sqrt(rows)``: the
+    normalization that follows a convolution makes its scale meaningless, and a fixed norm keeps
+    what a step of `lr` means. Everything else learns by SGD with Nesterov momentum.
+
+    Args:
+        filters: weights of two dimensions or more to orthogonalize.
+        others: parameter groups of SGD, each a dict as torch's optimizers take them, with
+            ``params``, ``lr`` and ``weight_decay``.
+        lr: of the filters: the size of a step relative to the weights.
+        momentum: of both.
+    """
+
+    def __init__(
+        self,
+        filters: Iterable[Tensor],
+        others: Iterable[dict[str, Any]],
+        *,
+        lr: float,
+        momentum: float,
+    ) -> None:
+        groups = [
+            {"params": list(filters), "orthogonalize": True},
+            *({**group, "orthogonalize": False} for group in others),
+        ]
+        super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move once; `closure` computes the gradients, and its loss is returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            weights = [p for p in group["params"] if p.grad is not None]
+            if not weights:
+                continue
+            gradients = [p.grad for p in weights]
+            if group["weight_decay"]:
+                gradients = list(
+                    torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
+                )
+            buffers = [self._momentum_of(p) for p in weights]
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_add_(buffers, gradients)
+            moves = list(torch._foreach_add(gradients, buffers, alpha=group["momentum"]))
+            if group["orthogonalize"]:
+                moves = _orthogonalized(weights, moves)
+            torch._foreach_add_(weights, moves, alpha=-group["lr"])
+        return loss
+
+    def _momentum_of(self, weight: Tensor) -> Tensor:
+        state = self.state[weight]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        buffer: Tensor = state["momentum_buffer"]
+        return buffer
+
+
+def _orthogonalized(weights: list[Tensor], moves: list[Tensor]) -> list[Tensor]:
+    """The moves made orthogonal; banks of one shape go through the products together, for small
+    matrices cost their calls and not their arithmetic. The weights get their norm back here."""
+    results = list(moves)
+    by_shape: dict[torch.Size, list[int]] = {}
+    for index, weight in enumerate(weights):
+        by_shape.setdefault(weight.shape, []).append(index)
+    norms = torch._foreach_norm(weights)
+    torch._foreach_clamp_min_(norms, 1e-12)
+    torch._foreach_div_(weights, list(norms))
+    torch._foreach_mul_(weights, [len(weight) ** 0.5 for weight in weights])
+    for shape, indices in by_shape.items():
+        matrices = torch.stack([results[i].reshape(shape[0], -1) for i in indices])
+        for i, matrix in zip(indices, orthogonalize(matrices), strict=True):
+            results[i] = matrix.view(shape)
+    return results
+
+
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Replace the singular values of (N, R, C) matrices by values near 1 (0.7 to 1.2), by
+    Newton-Schulz iteration: matrix products alone, no decomposition."""
+    x: Tensor = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    tall = x.shape[1] > x.shape[2]
+    if tall:
+        x = x.mT
+    for _ in range(_STEPS):
+        square = x @ x.mT
+        # x = A x + (B square + C square^2) x, in as few calls as there are products
+        polynomial = torch.baddbmm(square, square, square, beta=_B, alpha=_C)
+        x = torch.baddbmm(x, polynomial, x, beta=_A)
+    return x.mT if tall else x
