@@ -101,6 +101,8 @@ class SpeedNetConfig(_Strict):
     learned."""
     stem_filters: Annotated[int, Field(ge=2, le=16384, multiple_of=2)] = 32
     """Filters of the stem."""
+    stem_convolutions: Annotated[int, Field(ge=0, le=256)] = 0
+    """3x3 convolutions between the stem and the first pooling group, of the stem's width."""
     widths: tuple[Width, ...] = Field(default=(32, 64), min_length=1, max_length=8)
     """Channels of each group; every group halves the resolution."""
     convolutions: tuple[Depth, ...] = Field(default=(2, 2), min_length=1, max_length=8)
@@ -111,6 +113,8 @@ class SpeedNetConfig(_Strict):
     """Share of the head's inputs dropped in training."""
     scale: Annotated[float, Field(gt=0, le=100)] = 0.11
     """What the head's inputs are multiplied by."""
+    members: Annotated[int, Field(ge=1, le=64)] = 1
+    """Such networks side by side, each trained for itself, that predict by their mean logits."""
 
     @model_validator(mode="after")
     def _groups_agree(self) -> Self:
@@ -218,6 +222,7 @@ class TrainConfig(_Strict):
                 raise ValueError(
                     f"{cause} leaves nothing to choose by, and {needs[0]} chooses: "
                     "set train.keep=last, train.patience=0 and a fixed schedule"
+                    + ("" if self.validate_every == 1 else ", or train.validate_every=1")
                 )
         if self.warmup_epochs >= self.num_epochs and self.warmup_epochs > 0:
             raise ValueError(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import ModelConfig
+from ..devices import leave_compiler_out
 from ..errors import ConfigError
 from .classifier import Classifier, ImageShape
 from .cnn import build_cnn
@@ -71,12 +72,13 @@ def model_cost(model: nn.Module, image_shape: ImageShape) -> Cost:
     Counted are matrix products and convolutions, as is usual; element-wise work is not.
     """
     # Here, for it takes a tenth of a second to import, and predicting does not need it.
-    from torch.utils.flop_counter import FlopCounterMode
+    from torch.utils import flop_counter
 
+    leave_compiler_out(getattr(flop_counter, "_FlopCounterMode", type), "__torch_dispatch__")
     was_training = model.training
     device = next(model.parameters()).device
     model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), flop_counter.FlopCounterMode(display=False) as counter:
         images: Tensor = torch.zeros(1, *image_shape, device=device)
         model(images)
     model.train(was_training)

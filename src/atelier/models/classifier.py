@@ -15,16 +15,27 @@ class Classifier(nn.Module):
     Args:
         features: maps (N, C, H, W) images to (N, D) embeddings.
         head: maps embeddings to (N, K) logits.
+        members: in how many parts of equal width, one behind the other, `features` come from
+            networks of their own, which `head` averages.
     """
 
-    def __init__(self, features: nn.Module, head: nn.Module) -> None:
+    def __init__(self, features: nn.Module, head: nn.Linear, *, members: int = 1) -> None:
         super().__init__()
         self.features = features
         self.head = head
+        self.members = members
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) float images to (N, K) logits."""
-        logits: Tensor = self.head(self.features(images))
+    def forward(self, images: Tensor, *, each: bool = False) -> Tensor:
+        """(N, C, H, W) float images to (N, K) logits, or to (N, members, K): `each` member's own.
+
+        Their mean is what the head gives, if it is linear and without a bias.
+        """
+        features: Tensor = self.features(images)
+        if each:
+            parts = features.view(len(images), self.members, -1)
+            weights = self.head.weight.view(len(self.head.weight), self.members, -1)
+            return self.members * torch.einsum("nmd,kmd->nmk", parts, weights)
+        logits: Tensor = self.head(features)
         return logits
 
 

@@ -38,41 +38,57 @@ class Residual(nn.Module):
         return result
 
 
-def dirac_convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolution that at first hands its input on (Zagoruyko and Komodakis 2017,
-    arXiv:1706.00388); what it has more of outputs starts random."""
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-    with torch.no_grad():
-        nn.init.dirac_(convolution.weight[: min(inputs, outputs)])
-    return convolution
+def convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    """3x3, without a bias, for what follows normalizes."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+
+
+class Members(nn.Module):
+    """Networks side by side; their embeddings are put one behind the other."""
+
+    def __init__(self, networks: list[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, members * D)."""
+        return torch.cat([network(images) for network in self.networks], dim=1)
 
 
 def build_speednet(config: SpeedNetConfig, image_shape: ImageShape, num_classes: int) -> Classifier:
     """A stem at half the resolution, then groups of 3x3 convolutions, the first of each followed by
     2x2 max-pooling before norm and ReLU, then the maximum over what places are left."""
+    networks = [_features(config, image_shape[0]) for _ in range(config.members)]
+    features = networks[0] if config.members == 1 else Members(networks)
+    inputs = math.prod(output_shape(features, image_shape))
+    head = nn.Linear(inputs, num_classes, bias=False)
+    return Classifier(features, head, members=config.members)
+
+
+def _features(config: SpeedNetConfig, image_channels: int) -> nn.Module:
     channels = config.stem_filters
     layers: list[nn.Module]
     if config.stem == "whitening":
-        layers = [WhiteningConv(image_shape[0], channels), nn.ReLU(inplace=True)]
+        layers = [WhiteningConv(image_channels, channels), nn.ReLU(inplace=True)]
     else:
         layers = [
-            nn.Conv2d(image_shape[0], channels, 4, stride=2, padding=1, bias=False),
+            nn.Conv2d(image_channels, channels, 4, stride=2, padding=1, bias=False),
             *norm_and_relu(channels),
         ]
+    for _ in range(config.stem_convolutions):
+        layers += [convolution(channels, channels), *norm_and_relu(channels)]
     for width, convolutions in zip(config.widths, config.convolutions, strict=True):
-        layers += [dirac_convolution(channels, width), nn.MaxPool2d(2), *norm_and_relu(width)]
+        layers += [convolution(channels, width), nn.MaxPool2d(2), *norm_and_relu(width)]
         for _ in range(convolutions - 1):
-            block = [dirac_convolution(width, width), *norm_and_relu(width)]
+            block = [convolution(width, width), *norm_and_relu(width)]
             layers += [Residual(nn.Sequential(*block))] if config.residual else block
         channels = width
     layers += [nn.AdaptiveMaxPool2d(1), nn.Flatten()]
     if config.dropout:
         layers.append(nn.Dropout(config.dropout))
-    # Small logits at first, so that the head does not outrun the filters.
-    layers.append(Scale(config.scale))
-    features = nn.Sequential(*layers)
-    inputs = math.prod(output_shape(features, image_shape))
-    return Classifier(features, nn.Linear(inputs, num_classes, bias=False))
+    # Small logits at first, so that the head does not outrun the filters; and the share of a member
+    # in the mean, so that the head's sum over all members is that mean.
+    return nn.Sequential(*layers, Scale(config.scale / config.members))
 
 
 def norm_and_relu(channels: int) -> list[nn.Module]:

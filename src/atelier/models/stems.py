@@ -20,7 +20,7 @@ class WhiteningConv(nn.Conv2d):
 
     Its filters are the eigenvectors of the covariance of the training images' patches, each divided
     by the root of its eigenvalue, and again with the sign turned, for what follows is one-sided.
-    Nothing is learned here, so that no gradient is computed at the finest resolution.
+    Only the bias, from which what follows cuts off, is learned.
 
     Args:
         inputs: channels of the images.
@@ -31,9 +31,8 @@ class WhiteningConv(nn.Conv2d):
     """
 
     def __init__(self, inputs: int, outputs: int, *, size: int = 4, stride: int = 2) -> None:
-        super().__init__(
-            inputs, outputs, size, stride, padding=(size - stride + 1) // 2, bias=False
-        )
+        super().__init__(inputs, outputs, size, stride, padding=(size - stride + 1) // 2, bias=True)
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
         self.weight.requires_grad = False
 
     @torch.no_grad()

@@ -31,7 +31,7 @@ from ..runs import FORMAT_VERSION, ModelCard, Run, read_json
 from ..storage import atomic_path, explained, refuse_existing, remove, write_json, write_text
 from .checkpoints import TrainingState, load_checkpoint, save_checkpoint
 from .loop import Validate, fit
-from .objectives import balanced_class_weights, supervised
+from .objectives import balanced_class_weights, each_member, supervised
 from .optimizers import build_optimizer
 
 _CHECKPOINT = "checkpoint.safetensors"
@@ -124,12 +124,13 @@ def train(
     weights = None
     if resolved.train.class_weights == "balanced":
         weights = balanced_class_weights(prepared.batches.labels, len(dataset.classes))
+    objective = supervised if prepared.model.members == 1 else each_member
     try:
         with progress_bar(title or resolved.name, resolved.train.num_epochs, show=progress) as bar:
             latest = fit(
                 prepared.model,
                 prepared.batches,
-                supervised(label_smoothing=resolved.train.label_smoothing, class_weights=weights),
+                objective(label_smoothing=resolved.train.label_smoothing, class_weights=weights),
                 optimizer,
                 resolved.train,
                 seed=resolved.seed,

@@ -97,14 +97,22 @@ def _orthogonalized(weights: list[Tensor], moves: list[Tensor]) -> list[Tensor]:
 
 def orthogonalize(matrices: Tensor) -> Tensor:
     """Replace the singular values of (N, R, C) matrices by values near 1 (0.7 to 1.2), by
-    Newton-Schulz iteration: matrix products alone, no decomposition."""
+    Newton-Schulz iteration: matrix products alone, no decomposition.
+
+    A step is ``X <- (A + B S + C S^2) X`` with ``S = X X^T``. All these polynomials are of the
+    first S and commute, so that the steps are taken on R x R matrices and X is multiplied once, at
+    the end: for 3x3 filters, nine times as many columns as rows, a third of the arithmetic.
+    """
     x: Tensor = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     tall = x.shape[1] > x.shape[2]
     if tall:
         x = x.mT
+    square = x @ x.mT
+    identity = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    product = identity.expand_as(square)
     for _ in range(_STEPS):
-        square = x @ x.mT
-        # x = A x + (B square + C square^2) x, in as few calls as there are products
-        polynomial = torch.baddbmm(square, square, square, beta=_B, alpha=_C)
-        x = torch.baddbmm(x, polynomial, x, beta=_A)
-    return x.mT if tall else x
+        polynomial = torch.baddbmm(square, square, square, beta=_B, alpha=_C) + _A * identity
+        product = polynomial @ product
+        square = polynomial @ square @ polynomial
+    result: Tensor = product @ x
+    return result.mT if tall else result

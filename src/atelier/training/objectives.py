@@ -34,6 +34,26 @@ def supervised(*, label_smoothing: float = 0.0, class_weights: Tensor | None = N
     return objective
 
 
+def each_member(*, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> Objective:
+    """Cross-entropy of every member of an ensemble for itself (Lakshminarayanan et al. 2017,
+    arXiv:1612.01474); the logged accuracy is that of their mean. Takes what `supervised` takes.
+    """
+
+    def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Logs]:
+        logits: Tensor = model(batch.images, each=True).float()
+        # A sum over the members, so that each has the gradient that it would have alone.
+        losses = F.cross_entropy(
+            logits.flatten(0, 1),
+            batch.labels.repeat_interleave(logits.shape[1]),
+            weight=class_weights,
+            label_smoothing=label_smoothing,
+        )
+        accuracy = (logits.detach().mean(dim=1).argmax(dim=1) == batch.labels).float().mean()
+        return losses * logits.shape[1], {"loss": losses.detach(), "accuracy": accuracy}
+
+    return objective
+
+
 def balanced_class_weights(labels: Tensor, num_classes: int) -> Tensor:
     """(K,) weights inverse to each class's frequency, of mean 1 over the images.
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ..config import TrainConfig
+from ..devices import leave_compiler_out
 from ..errors import ConfigError
 from .muon import Muon
 
@@ -20,6 +21,10 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     Raises:
         ConfigError: Muon for a network without convolutions.
     """
+    if not config.compile:
+        leave_compiler_out(
+            torch.optim.Optimizer, "add_param_group", "load_state_dict", "state_dict", "zero_grad"
+        )
     trained = [p for p in model.parameters() if p.requires_grad]
     if config.optimizer == "muon":
         filters = [p for p in trained if p.ndim == 4]
