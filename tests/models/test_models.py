@@ -13,7 +13,7 @@ from atelier.errors import ConfigError
 from atelier.models import MODELS, Classifier, build_model, model_cost
 from atelier.models.cnn import build_cnn
 from atelier.models.hybrid import Attention
-from atelier.models.speednet import Residual, dirac_convolution
+from atelier.models.speednet import Residual
 from atelier.recipes import RECIPES
 
 CONFIGS = {
@@ -35,6 +35,9 @@ CONFIGS = {
         residual=True,
         dropout=0.3,
     ),
+    "speednet-members": SpeedNetConfig(
+        stem_convolutions=1, stem_filters=8, widths=(8,), convolutions=(1,), members=3
+    ),
 }
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 40, 24), (4, 9, 17)]
 # The least side that each can do with, by what its strides and poolings leave.
@@ -50,6 +53,7 @@ LEAST = {
     "hybrid-all": 4,
     "speednet": 8,
     "speednet-all": 4,
+    "speednet-members": 4,
 }
 
 
@@ -70,10 +74,10 @@ def test_logits_and_gradients_at_every_size(name, shape):
     logits = model(torch.randn(3, *shape))
     assert logits.shape == (3, 7)
     F.cross_entropy(logits, torch.tensor([0, 3, 6])).backward()
-    # Whitening is computed from the images and not learned; all else is.
+    # Whitening filters are computed from the images and not learned; all else is.
     learned = {path: p for path, p in model.named_parameters() if p.requires_grad}
     frozen = {path for path, _ in model.named_parameters()} - learned.keys()
-    assert frozen == ({"features.0.weight"} if name == "speednet" else set())
+    assert len(frozen) == {"speednet": 1, "speednet-members": 3}.get(name, 0)
     for path, parameter in learned.items():
         assert parameter.grad is not None, path
         assert parameter.grad.isfinite().all(), path
@@ -226,18 +230,6 @@ def test_resnet_halves_the_resolution_in_every_stage_but_the_first():
     assert sides[-1] == (16,)
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(5, 5), (5, 3), (3, 5)])
-def test_a_dirac_convolution_hands_its_input_on(inputs, outputs):
-    convolution = dirac_convolution(inputs, outputs)
-    images = torch.randn(2, inputs, 6, 7)
-    result = convolution(images)
-    assert result.shape == (2, outputs, 6, 7)
-    both = min(inputs, outputs)
-    assert torch.allclose(result[:, :both], images[:, :both], atol=1e-6)
-    # What it has more of outputs is no copy of anything, and not nothing.
-    assert (convolution.weight[both:].flatten(1).count_nonzero(dim=1) > 1).all()
-
-
 def test_a_residual_adds_its_module_to_its_input():
     module = nn.Conv2d(3, 3, 3, padding=1)
     images = torch.randn(2, 3, 5, 5)
@@ -259,12 +251,36 @@ def test_the_cost_of_a_speednet_is_that_counted_by_hand():
     config = SpeedNetConfig(stem_filters=4, widths=(8, 6), convolutions=(1, 2))
     cost = model_cost(build_model(config, (3, 32, 32), 10), (3, 32, 32))
     convolutions = (4 * 8 * 9, 8 * 6 * 9, 6 * 6 * 9)
-    norms, head = 2 * (8 + 6 + 6), 6 * 10
-    assert cost.parameters == sum(convolutions) + norms + head  # without the frozen stem
+    stem_bias, norms, head = 4, 2 * (8 + 6 + 6), 6 * 10
+    # Without the stem's frozen filters.
+    assert cost.parameters == sum(convolutions) + stem_bias + norms + head
     places = (16 * 16, 8 * 8, 4 * 4)
     stem = 16 * 16 * 4 * 3 * 16
     products = sum(n * size for n, size in zip(places, convolutions, strict=True))
     assert cost.multiply_adds == stem + products + head
+
+
+def test_members_speak_for_themselves_and_together_by_their_mean():
+    config = SpeedNetConfig(widths=(8,), convolutions=(2,), members=3)
+    model = build_model(config, (1, 28, 28), 10).eval()
+    images = torch.randn(4, 1, 28, 28)
+    each = model(images, each=True)
+    assert each.shape == (4, 3, 10)
+    assert torch.allclose(each.mean(dim=1), model(images), atol=1e-6)
+    # Each is the network that it would be alone, under its own part of the head.
+    network = model.features.networks[1]
+    width = model.head.in_features // 3
+    alone = F.linear(3 * network(images), model.head.weight[:, width : 2 * width])
+    assert torch.allclose(each[:, 1], alone, atol=1e-6)
+    assert not torch.allclose(each[:, 0], each[:, 1], atol=1e-3)
+
+
+def test_members_cost_what_so_many_networks_cost():
+    def cost(members):
+        config = SpeedNetConfig(widths=(8,), convolutions=(2,), members=members)
+        return model_cost(build_model(config, (1, 28, 28), 10), (1, 28, 28))
+
+    assert cost(3) == (3 * cost(1).parameters, 3 * cost(1).multiply_adds)
 
 
 def test_the_logits_of_a_speednet_grow_with_its_scale():

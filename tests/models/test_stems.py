@@ -86,18 +86,19 @@ def test_the_resolution_is_halved(real):
     assert fitted(real)(real[:2, :, :9, :13]).shape == (2, 32, 4, 6)
 
 
-def test_nothing_in_it_is_learned(real):
+def test_its_filters_are_not_learned_and_its_bias_is(real):
     stem = fitted(real[:100], 8)
     model = nn.Sequential(stem, nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, 3))
     model(real[:4]).sum().backward()
     assert stem.weight.grad is None
+    assert stem.bias.grad is not None
     assert model[3].weight.grad is not None
     assert [name for name, p in model.named_parameters() if not p.requires_grad] == ["0.weight"]
-    assert model_cost(model, (1, 28, 28)).parameters == 8 * 14 * 14 * 3 + 3
+    assert model_cost(model, (1, 28, 28)).parameters == 8 + 8 * 14 * 14 * 3 + 3
 
 
 def test_it_is_saved_with_the_weights(real):
-    assert fitted(real[:100], 8).state_dict().keys() == {"weight"}
+    assert fitted(real[:100], 8).state_dict().keys() == {"weight", "bias"}
 
 
 def test_the_order_of_the_images_does_not_matter(real):

@@ -1,5 +1,8 @@
 """`train` in a hurry: bfloat16, compilation, seldom validation, whitening, averaged predictions."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -100,3 +103,18 @@ def test_the_whitening_is_of_the_training_part_and_not_learned(tmp_path, train_t
     stem = WhiteningConv(1, 8)
     stem.fit(Normalizer(run.card.mean, run.card.std, torch.device("cpu"))(torch.tensor(part)))
     assert torch.allclose(run.model().features[0].weight, stem.weight, atol=1e-3)
+
+
+@pytest.mark.parametrize("recipe", ["mlp", "fast-91"])
+def test_no_training_waits_for_the_compiler_that_it_does_not_use(tmp_path, recipe):
+    # In a process of its own, for another test may have imported it. It takes 0.8 s.
+    program = (
+        "import sys, atelier;"
+        f"atelier.train({recipe!r}, data='fashion-mnist-sample', out={str(tmp_path / 'run')!r},"
+        " overrides=['train.num_epochs=1', 'train.warmup_epochs=0'], progress=False);"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

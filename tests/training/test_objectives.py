@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from atelier.data.batches import Batch
-from atelier.training.objectives import balanced_class_weights, supervised
+from atelier.training.objectives import balanced_class_weights, each_member, supervised
 
 # The "network" hands its images through: they are the logits.
 LOGITS = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 3.0, 0.0]])
@@ -62,3 +62,22 @@ def test_balanced_weights_are_inverse_to_the_counts_and_1_on_average():
 
 def test_balanced_weights_of_a_balanced_set_are_1():
     assert balanced_class_weights(torch.arange(30) % 3, 3).tolist() == pytest.approx([1, 1, 1])
+
+
+class TwoMembers(nn.Module):
+    """Says what it is given, and as its second member the reverse."""
+
+    def forward(self, images, *, each=False):
+        assert each
+        return torch.stack([images, -images], dim=1)
+
+
+def test_every_member_learns_for_itself():
+    loss, logs = each_member(label_smoothing=0.1)(TwoMembers(), BATCH)
+    reverse = Batch(-LOGITS, LABELS, torch.arange(3))
+    alone = [supervised(label_smoothing=0.1)(nn.Identity(), b)[0] for b in (BATCH, reverse)]
+    # The sum of what each would have alone; the mean is what is logged.
+    assert float(loss) == pytest.approx(float(sum(alone)))
+    assert float(logs["loss"]) == pytest.approx(float(sum(alone)) / 2)
+    # Their mean has no opinion, and the first class wins the tie.
+    assert float(logs["accuracy"]) == pytest.approx(1 / 3)
