@@ -42,7 +42,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from atelier.config import Recipe
 from atelier.devices import describe_machine
 from atelier.errors import AtelierError
-from atelier.recipes import RECIPES
 from atelier.reporting.canvas import (
     BLUE,
     GRAY,
@@ -70,7 +69,7 @@ from benchmarks.ceilings import (
 from benchmarks.operators import CONVOLUTION_AND_MATRIX, OPERATORS, profile_operators
 from benchmarks.phases import ONCE_AN_EPOCH, Phases, Workload, clock
 
-RECIPE = "fast-93" if "fast-93" in RECIPES else "cnn"
+RECIPE = "fast-93"
 _COUNTED_STEPS = 2
 _MOST_PROFILED_STEPS = 50
 _COLORS = {

@@ -36,7 +36,6 @@ from atelier.data import obtain_dataset
 from atelier.data.datasets import FASHION_MNIST
 from atelier.devices import describe_machine, resolve_device
 from atelier.errors import AtelierError, DataError
-from atelier.recipes import RECIPES
 from atelier.storage import write_json
 from atelier.training.entry import resolve_recipe
 from benchmarks.scaled_epochs import (
@@ -47,7 +46,7 @@ from benchmarks.scaled_epochs import (
     train_with_plain_loop,
 )
 
-RECIPE = "fast-93" if "fast-93" in RECIPES else "cnn"
+RECIPE = "fast-93"
 IMAGES = (1_000, 10_000, 60_000, 100_000, 300_000, 600_000)
 SIZES = (28, 56, 112, 224)
 SIZED_IMAGES = 2_000
