@@ -21,10 +21,6 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     Raises:
         ConfigError: Muon for a network without convolutions.
     """
-    if not config.compile:
-        leave_compiler_out(
-            torch.optim.Optimizer, "add_param_group", "load_state_dict", "state_dict", "zero_grad"
-        )
     trained = [p for p in model.parameters() if p.requires_grad]
     if config.optimizer == "muon":
         filters = [p for p in trained if p.ndim == 4]
@@ -39,6 +35,9 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
     if config.optimizer == "muon":
+        if not config.compile:  # torch's own optimizers import it in their steps all the same
+            methods = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+            leave_compiler_out(torch.optim.Optimizer, *methods)
         others = [{**group, "lr": config.sgd_lr} for group in groups if group["params"]]
         return Muon(filters, others, lr=config.lr, momentum=config.momentum)
     if config.optimizer == "sgd":
