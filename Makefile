@@ -44,7 +44,7 @@ lock: $(STAMP) ## resolve the dependencies of pyproject.toml anew into requireme
 		pyproject.toml --output-file requirements.txt
 
 clean: ## remove the environment, builds and caches; runs/ and the data stay
-	@rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-peers build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp comes last, so that a set-up that failed is taken up again. uv installs itself: pip puts

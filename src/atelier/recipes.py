@@ -60,7 +60,12 @@ def resnet() -> Recipe:
 
 
 def fast_91() -> Recipe:
-    """91 % on the test images in seconds."""
+    """91 % of the test images in seconds, 7 of them where the plain loop takes 84.
+
+    91.79 % over 5 seeds (standard deviation 0.22), 7.2 s for the whole process on 2 cores of a Xeon
+    with AMX: benchmarks/results/time_to_accuracy.json, as for the others. The network is the least
+    that gets there; so short a schedule gains nothing from shifts, and more from larger batches.
+    """
     model = SpeedNetConfig(stem_filters=16, convolutions=(1, 3))
     recipe = _fast("fast-91", model, num_epochs=2, batch_size=256, lr=0.12, sgd_lr=1.0)
     return recipe.model_copy(
@@ -69,13 +74,19 @@ def fast_91() -> Recipe:
 
 
 def fast_93() -> Recipe:
-    """93 %."""
+    """93 % of the test images in about a minute.
+
+    93.68 % over 5 seeds (standard deviation 0.12) in 52 s; the plain loop does 3 epochs meanwhile.
+    """
     model = SpeedNetConfig(stem_convolutions=1, widths=(64, 128), convolutions=(2, 3))
     return _fast("fast-93", model, num_epochs=5)
 
 
 def fast_94() -> Recipe:
-    """94 %."""
+    """94 % of the test images in about two minutes.
+
+    94.17 % over 5 seeds (standard deviation 0.10) in 118 s; the plain loop does 7 epochs meanwhile.
+    """
     model = SpeedNetConfig(stem_convolutions=1, widths=(96, 192), convolutions=(2, 3))
     return _fast("fast-94", model, num_epochs=7, lr=0.04)
 
@@ -98,7 +109,8 @@ def _fast(
     lr: float = 0.05,
     sgd_lr: float = 0.5,
 ) -> Recipe:
-    """All 60,000 images by a schedule fixed beforehand; the last weights are kept."""
+    """All training images by a schedule fixed beforehand; the last weights are kept. The settings
+    were chosen by 5,000 images held out (`train.validation_share=0.083`)."""
     return Recipe(
         name=name,
         model=model,
