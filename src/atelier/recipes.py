@@ -92,7 +92,10 @@ def fast_94() -> Recipe:
 
 
 def fast_95() -> Recipe:
-    """95 %."""
+    """For 95 % of the test images, and a little short of it: 94.8 % in nine minutes.
+
+    94.71 and 94.86 % (2 seeds) in 542 s, while the plain loop does 33 epochs.
+    """
     model = SpeedNetConfig(stem_convolutions=1, widths=(128, 256), convolutions=(2, 3))
     recipe = _fast("fast-95", model, num_epochs=20, lr=0.03)
     # Only a schedule of this length has the time to learn from images with a part cut out.
