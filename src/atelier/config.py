@@ -197,7 +197,8 @@ class TrainConfig(_Strict):
     """Of convolutions and matrix products in training; weights and predictions stay in float32.
     auto takes bfloat16 where the processor has matrix units for it."""
     compile: bool = False
-    """Compile the network with torch.compile: a minute or so at the start, for faster steps."""
+    """Compile the network with torch.compile, for some time at the start. Measure whether it pays:
+    on a CPU it did not (LOG.md)."""
     validate_every: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Epochs between two measurements on the validation images; the last epoch is always
     measured. Above 1 nothing can be chosen by them: it needs keep=last."""
@@ -335,12 +336,8 @@ def _validated(values: Any, where: str) -> Recipe:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         # The discriminator's tag stands in the location of a model's field; users never wrote it.
-        tags = (
-            {"mlp", "cnn", "resnet", "hybrid", "speednet"}
-            if first["loc"][:1] == ("model",)
-            else set()
-        )
-        path = ".".join(str(part) for part in first["loc"] if part not in tags)
+        root, *rest = first["loc"] or ("",)
+        path = ".".join(map(str, [root, *(rest[1:] if root == "model" else rest)]))
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         got = first["input"]

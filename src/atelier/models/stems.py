@@ -41,7 +41,7 @@ class WhiteningConv(nn.Conv2d):
         size, stride = self.kernel_size[0], self.stride[0]
         patches = F.unfold(images.float(), size, stride=stride).transpose(1, 2).flatten(0, 1)
         patches = patches - patches.mean(dim=0)
-        # On the CPU in double precision: the same filters on every device.
+        # On the CPU in double precision, whatever the device.
         covariance = (patches.T @ patches / len(patches)).double().cpu()
         variances, directions = torch.linalg.eigh(covariance)
         # Directions without variance, as in a constant border, would become noise of any size.
