@@ -1,0 +1,25 @@
+"""A recipe: everything that decides a training run, as frozen and strict data."""
+
+from .augmentation import AugmentConfig
+from .networks import (
+    CNNConfig,
+    HybridConfig,
+    MLPConfig,
+    ModelConfig,
+    ResNetConfig,
+    SpeedNetConfig,
+)
+from .recipe import Recipe
+from .training import TrainConfig
+
+__all__ = [
+    "AugmentConfig",
+    "CNNConfig",
+    "HybridConfig",
+    "MLPConfig",
+    "ModelConfig",
+    "Recipe",
+    "ResNetConfig",
+    "SpeedNetConfig",
+    "TrainConfig",
+]

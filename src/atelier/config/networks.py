@@ -1,0 +1,116 @@
+"""The options of each network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .strict import Depth, DropRate, Strict, Width
+
+
+class MLPConfig(Strict):
+    """A feedforward network on the flattened pixels."""
+
+    name: Literal["mlp"] = "mlp"
+    depth: Depth = 2
+    """Hidden layers."""
+    width: Width = 512
+    """Units of each hidden layer."""
+    dropout: DropRate = 0.2
+    """Share of hidden units dropped in training."""
+    batch_norm: bool = True
+    """Batch normalization before each ReLU."""
+
+
+class CNNConfig(Strict):
+    """The reference convolutional network: two 3x3 convolutions, each pooled, and a dense layer."""
+
+    name: Literal["cnn"] = "cnn"
+    channels: tuple[Width, Width] = (32, 64)
+    """Filters of the first and the second convolution."""
+    dense: Width = 128
+    """Units of the dense layer."""
+    dropout: DropRate = 0.0
+    """Share of the dense layer's inputs and outputs dropped in training."""
+    batch_norm: bool = False
+    """Batch normalization after each pooling."""
+
+
+class ResNetConfig(Strict):
+    """A small pre-activation residual network."""
+
+    name: Literal["resnet"] = "resnet"
+    widths: tuple[Width, ...] = Field(default=(24, 48, 96), min_length=1, max_length=8)
+    """Channels of each stage; every stage but the first halves the resolution."""
+    blocks: Depth = 1
+    """Residual blocks in each stage."""
+    stem_stride: Literal[1, 2, 4] = 2
+    """What the stem divides the side by: 1 is a convolution alone, 2 pools after it, 4 is a
+    convolution of stride 2 and pools after it, as ImageNet's residual networks do."""
+
+
+class HybridConfig(Strict):
+    """A convolutional stem whose feature map becomes the tokens of a transformer."""
+
+    name: Literal["hybrid"] = "hybrid"
+    channels: Width = 32
+    """Filters of the first convolution."""
+    dim: Width = 64
+    """Width of a token."""
+    depth: Depth = 1
+    """Transformer blocks."""
+    heads: Width = 4
+    """Attention heads; they divide `dim`."""
+    mlp_ratio: Annotated[float, Field(gt=0, le=16)] = 2.0
+    """Hidden width of a block's feedforward part, as a multiple of `dim`."""
+    dense: Width = 128
+    """Units of the dense layer that reads the tokens."""
+    dropout: DropRate = 0.0
+    """Share of the dense layer's inputs and outputs dropped in training."""
+
+    @model_validator(mode="after")
+    def _heads_divide_dim(self) -> Self:
+        if self.dim % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide dim ({self.dim})")
+        return self
+
+
+class SpeedNetConfig(Strict):
+    """A convolutional network for short trainings, in the line of airbench."""
+
+    name: Literal["speednet"] = "speednet"
+    stem: Literal["whitening", "convolution"] = "whitening"
+    """The 4x4 filters of stride 2 at the pixels: frozen and computed from the training images, or
+    learned."""
+    stem_filters: Annotated[int, Field(ge=2, le=16384, multiple_of=2)] = 32
+    """Filters of the stem."""
+    stem_convolutions: Annotated[int, Field(ge=0, le=256)] = 0
+    """3x3 convolutions between the stem and the first pooling group, of the stem's width."""
+    widths: tuple[Width, ...] = Field(default=(32, 64), min_length=1, max_length=8)
+    """Channels of each group; every group halves the resolution."""
+    convolutions: tuple[Depth, ...] = Field(default=(2, 2), min_length=1, max_length=8)
+    """Convolutions of each group; the first is followed by the pooling."""
+    residual: bool = False
+    """Whether all but the first of a group add to what they are given."""
+    dropout: DropRate = 0.0
+    """Share of the head's inputs dropped in training."""
+    scale: Annotated[float, Field(gt=0, le=100)] = 0.11
+    """What the head's inputs are multiplied by."""
+    members: Annotated[int, Field(ge=1, le=64)] = 1
+    """Such networks side by side, each trained for itself, that predict by their mean logits."""
+
+    @model_validator(mode="after")
+    def _groups_agree(self) -> Self:
+        if len(self.widths) != len(self.convolutions):
+            raise ValueError(
+                f"widths has {len(self.widths)} groups and convolutions {len(self.convolutions)}: "
+                "set both to as many"
+            )
+        return self
+
+
+ModelConfig = Annotated[
+    MLPConfig | CNNConfig | ResNetConfig | HybridConfig | SpeedNetConfig,
+    Field(discriminator="name"),
+]

@@ -1,0 +1,133 @@
+"""A recipe: everything that decides a training run, as frozen and strict data.
+
+An unknown key, a wrong type or a value out of range is a `ConfigError` that names the nearest key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from ..errors import ConfigError, RunError, did_you_mean
+from ..storage import explained, write_json
+from .augmentation import AugmentConfig
+from .networks import ModelConfig
+from .strict import Strict
+from .training import TrainConfig
+
+
+class Recipe(Strict):
+    """All that decides a run: the data, the model, the augmentation, the training and the seed."""
+
+    name: str
+    data: str = "fashion-mnist"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    model: ModelConfig
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig = TrainConfig()
+    mirror_average: bool = False
+    """Predict by the mean of the logits of each image and of its mirror image, for twice the time.
+    Only where mirrored images mean the same, as in a training with `augment.mirror`."""
+    shift_average: bool = False
+    """Predict by the mean over each image and itself one pixel further up left and down right, the
+    latter two at half its weight, for three times the time."""
+
+    def with_overrides(self, overrides: Iterable[str]) -> Recipe:
+        """A copy with fields changed.
+
+        Args:
+            overrides: ``path=value`` strings such as ``train.lr=0.01`` or ``model.width=256``.
+                Values are JSON; what is not JSON is taken as text.
+
+        Raises:
+            ConfigError: an unknown path (with the nearest name) or a value that does not fit.
+        """
+        changed = self.model_dump(mode="json")
+        for override in overrides:
+            path, separator, text = override.partition("=")
+            if not separator:
+                raise ConfigError(
+                    "an override needs a path and a value", got=override, allowed="train.lr=0.01"
+                )
+            *parents, last = _known_path(self, path.strip())
+            place = changed
+            for parent in parents:
+                place = place[parent]
+            place[last] = _value(text.strip())
+        return _validated(changed, "the recipe")
+
+    def without_seed(self) -> Recipe:
+        """The same recipe with seed 0: equal for runs that differ by nothing but the seed."""
+        return self.model_copy(update={"seed": 0})
+
+    def save(self, path: Path) -> None:
+        """Write the recipe as JSON, whole or not at all."""
+        write_json(path, self.model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Read what `save` wrote.
+
+        Raises:
+            StorageError: the file cannot be read.
+            RunError: it is not JSON.
+            ConfigError: it holds an unknown key or a value out of range.
+        """
+        with explained(path, "read"):
+            text = path.read_bytes()
+        try:
+            return _validated(json.loads(text), str(path))
+        except ValueError as error:
+            raise RunError(f"{path} is not a recipe: {error}") from error
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # not JSON, or a number of over 4,300 digits
+        # Shells pass True and None as people write them in Python.
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def _known_path(recipe: Recipe, path: str) -> list[str]:
+    """The parts of a dotted path, each checked against the fields at its level."""
+    known = sorted(_paths(recipe))
+    if path not in known:
+        if path == "model.name":
+            raise ConfigError(
+                "the model of a recipe is fixed", got=path, fix="Name another recipe instead"
+            )
+        same_end = [name for name in known if name.split(".")[-1] == path.split(".")[-1]]
+        fix = f"Did you mean {same_end[0]!r}?" if same_end else did_you_mean(path, known)
+        raise ConfigError("unknown setting", got=path, fix=fix)
+    return path.split(".")
+
+
+def _paths(config: BaseModel, prefix: str = "") -> Iterable[str]:
+    for field in type(config).model_fields:
+        value = getattr(config, field)
+        if isinstance(value, BaseModel):
+            yield from _paths(value, f"{prefix}{field}.")
+        elif field != "name":
+            yield prefix + field
+
+
+def _validated(values: Any, where: str) -> Recipe:
+    try:
+        # Through JSON: strict mode then takes a list for a tuple, and nothing else by coercion.
+        return Recipe.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        # The discriminator's tag stands in the location of a model's field; users never wrote it.
+        root, *rest = first["loc"] or ("",)
+        path = ".".join(map(str, [root, *(rest[1:] if root == "model" else rest)]))
+        message = first["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
+        got = first["input"]
+        detail = f"{path}: {message}" if path else message
+        shown = None if isinstance(got, dict) or not path else got
+        raise ConfigError(f"{where} has a bad value: {detail}", got=shown) from error

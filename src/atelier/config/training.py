@@ -1,0 +1,89 @@
+"""How the weights are found."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .strict import DropRate, Strict
+
+
+class TrainConfig(Strict):
+    """How the weights are found."""
+
+    num_epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """Passes over the training images."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
+    """Images per step."""
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adamw"
+    """Adam, AdamW (decoupled weight decay), SGD with momentum, or Muon: orthogonalized momentum on
+    the filters of convolutions, SGD on the rest."""
+    lr: Annotated[float, Field(gt=0, le=100)] = 2e-3
+    """Peak learning rate."""
+    sgd_lr: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """With muon, the peak learning rate of all but the filters."""
+    momentum: DropRate = 0.9
+    """Of SGD and Muon."""
+    nesterov: bool = True
+    """Of SGD."""
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.01
+    """On weights of two dimensions or more; biases and norms are left alone."""
+    schedule: Literal["constant", "step", "plateau", "cosine", "one-cycle"] = "one-cycle"
+    """How the learning rate moves after warm-up; one-cycle falls linearly to zero."""
+    warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 0.5
+    """Epochs, fractions allowed, over which the learning rate rises linearly."""
+    step_epochs: Annotated[int, Field(ge=1)] = 5
+    """Epochs between the drops of the step schedule; patience of the plateau schedule."""
+    step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """What a drop of the step or plateau schedule multiplies the learning rate by."""
+    label_smoothing: DropRate = 0.0
+    """Share of the target spread evenly over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weigh the loss by the inverse frequency of each class."""
+    clip_grad_norm: Annotated[float, Field(ge=0)] = 0.0
+    """Largest norm of the gradient; 0 for no limit."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a better validation accuracy before training stops; 0 never stops early."""
+    keep: Literal["best", "last"] = "best"
+    """Weights to keep: of the epoch with the best validation accuracy, or of the last."""
+    ema_decay: DropRate = 0.0
+    """Per-step decay of an exponential moving average of the weights; 0 for none."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Of convolutions and matrix products in training; weights and predictions stay in float32.
+    auto takes bfloat16 where the processor has matrix units for it."""
+    compile: bool = False
+    """Compile the network with torch.compile, for some time at the start. Measure whether it pays:
+    on a CPU it did not (LOG.md)."""
+    validate_every: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Epochs between two measurements on the validation images; the last epoch is always
+    measured. Above 1 nothing can be chosen by them: it needs keep=last."""
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = 1 / 12
+    """Share of the training images held out, stratified: 5,000 of Fashion-MNIST's 60,000.
+    0 trains on all images: then the schedule is fixed and the last weights are kept."""
+
+    @model_validator(mode="after")
+    def _choices_need_validation(self) -> Self:
+        if self.validation_share == 0 or self.validate_every > 1:
+            needs = [
+                word
+                for word, used in (
+                    ("keep=best", self.keep == "best"),
+                    ("patience", self.patience > 0),
+                    ("schedule=plateau", self.schedule == "plateau"),
+                )
+                if used
+            ]
+            if needs:
+                cause = "validation_share=0" if self.validation_share == 0 else "validate_every"
+                raise ValueError(
+                    f"{cause} leaves nothing to choose by, and {needs[0]} chooses: "
+                    "set train.keep=last, train.patience=0 and a fixed schedule"
+                    + ("" if self.validate_every == 1 else ", or train.validate_every=1")
+                )
+        if self.warmup_epochs >= self.num_epochs and self.warmup_epochs > 0:
+            raise ValueError(
+                f"warmup_epochs ({self.warmup_epochs:g}) must be less than num_epochs "
+                f"({self.num_epochs}): set train.warmup_epochs too"
+            )
+        return self
