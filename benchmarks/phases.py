@@ -178,6 +178,7 @@ class _PhasedBatches:
         self._batches, self._phase, self._between = batches, phase, between
         self._steps = min(steps, len(batches))
         self.batch_size = batches.batch_size
+        self.state_dict = batches.state_dict
 
     def __len__(self) -> int:
         return self._steps

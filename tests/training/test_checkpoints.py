@@ -22,6 +22,13 @@ from atelier.training.checkpoints import (
 from atelier.training.optimizers import build_optimizer
 
 
+class Forgetful:
+    """Batches that know nothing of earlier epochs."""
+
+    def load_state_dict(self, state):
+        assert state == {}
+
+
 def network(width=3):
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -91,7 +98,7 @@ def test_training_goes_on_bit_for_bit(tmp_path, name):
     save_checkpoint(tmp_path / "c.safetensors", state_of(model, optimizer))
     again = network()
     again_optimizer = build_optimizer(again, TrainConfig(optimizer=name))
-    restore(load_checkpoint(tmp_path / "c.safetensors"), again, again_optimizer, None)
+    restore(load_checkpoint(tmp_path / "c.safetensors"), again, again_optimizer, None, Forgetful())
     for seed in range(3, 6):
         take_step(model, optimizer, seed)
         take_step(again, again_optimizer, seed)
@@ -149,7 +156,7 @@ def test_a_checkpoint_of_another_model_is_refused(saved):
     model = network(width=4)
     optimizer = build_optimizer(model, TrainConfig())
     with pytest.raises(RunError, match="of another recipe") as caught:
-        restore(load_checkpoint(saved), model, optimizer, None)
+        restore(load_checkpoint(saved), model, optimizer, None, Forgetful())
     assert "\n" not in str(caught.value)
 
 

@@ -41,6 +41,9 @@ class TrainConfig(Strict):
     """Share of the target spread evenly over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weigh the loss by the inverse frequency of each class."""
+    prune: DropRate = 0.0
+    """Share of the images with a loss below the mean that an epoch leaves out; the others of them
+    count more for it (InfoBatch). The first epoch and the last eighth of the epochs see all."""
     clip_grad_norm: Annotated[float, Field(ge=0)] = 0.0
     """Largest norm of the gradient; 0 for no limit."""
     patience: Annotated[int, Field(ge=0)] = 0

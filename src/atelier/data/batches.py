@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from .augment import Augmenter
 from .datasets import ImageSplit
+from .pruning import Pruning
 
 
 class Normalizer:
@@ -48,11 +50,15 @@ class Batch:
         images: (N, C, H, W) normalized, augmented floats.
         labels: (N,) int64.
         positions: (N,) int64, places in the training set.
+        weights: (N,) what each image's loss counts in the mean; None where all count the same.
+        observe: to be told each image's loss, (N,), where something is learned from it.
     """
 
     images: Tensor
     labels: Tensor
     positions: Tensor
+    weights: Tensor | None = None
+    observe: Callable[[Tensor], None] | None = None
 
 
 class TrainingBatches:
@@ -69,6 +75,7 @@ class TrainingBatches:
         normalize: bytes to floats.
         augment: changes batches.
         device: of the training.
+        pruning: leaves out images; None takes all.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class TrainingBatches:
         normalize: Normalizer,
         augment: Augmenter,
         device: torch.device,
+        pruning: Pruning | None = None,
     ) -> None:
         with warnings.catch_warnings():
             # torch warns of memory that it may not write to, and nothing here writes to it. A copy
@@ -90,10 +98,28 @@ class TrainingBatches:
         self.batch_size = min(batch_size, len(self.labels))
         self.normalize = normalize
         self.augment = augment
+        self.pruning = pruning
+        self._taken = len(self.labels)  # images of the epoch at hand
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
-        return len(self.labels) // self.batch_size
+        """Batches in the epoch at hand."""
+        return self._taken // self.batch_size
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What one epoch leaves to the next."""
+        return {} if self.pruning is None else {"losses": self.pruning.losses}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Put back what `state_dict` gave.
+
+        Raises:
+            KeyError, ValueError: it is of other batches.
+        """
+        if self.pruning is not None:
+            losses = state["losses"]
+            if losses.shape != self.pruning.losses.shape:
+                raise ValueError(f"losses of {len(losses)} images")
+            self.pruning.losses.copy_(losses)
 
     def some(self, count: int) -> Tensor:
         """(N, C, H, W) normalized images, not augmented, evenly spread over the training part."""
@@ -104,9 +130,20 @@ class TrainingBatches:
     def epoch(self, epoch: int, seed: int) -> Iterator[Batch]:
         """The batches of one epoch, counted from 1; the same seed gives the same batches."""
         self.augment.start_epoch(epoch, seed)
-        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed))
-        order = order.to(self.labels.device)
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
+        weights = None
+        if self.pruning is not None:
+            weights = self.pruning.weights(epoch)
+            order = self.pruning(order, epoch, generator)
+        self._taken = len(order)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             positions = order[start : start + self.batch_size]
             images = self.augment(self.normalize(self.images[self.chosen[positions]]), positions)
-            yield Batch(images, self.labels[positions], positions)
+            yield Batch(
+                images,
+                self.labels[positions],
+                positions,
+                weights=None if weights is None else weights[positions],
+                observe=None if self.pruning is None else partial(self.pruning.observe, positions),
+            )

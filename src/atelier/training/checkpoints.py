@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +26,7 @@ class TrainingState:
         model: weights and buffers of the network being trained.
         optimizer: the optimizer's `state_dict`.
         average: weights and buffers of the moving average; empty where there is none.
+        batches: what the batches of an epoch know of earlier ones; empty where they need nothing.
         best: weights and buffers to keep so far.
         history: one row for each epoch done.
         seconds: spent so far, over all sessions.
@@ -34,9 +35,17 @@ class TrainingState:
     model: Weights
     optimizer: dict[str, Any]
     average: Weights = field(default_factory=dict)
+    batches: Weights = field(default_factory=dict)
     best: Weights = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+
+
+class Stateful(Protocol):
+    """What remembers something from one epoch to the next."""
+
+    def load_state_dict(self, state: Weights) -> None:
+        """Put back what its `state_dict` gave."""
 
 
 def copy_weights(module: torch.nn.Module) -> Weights:
@@ -54,7 +63,7 @@ def save_checkpoint(path: Path, state: TrainingState) -> None:
         StorageError: no space or no permission.
     """
     tensors: Weights = {}
-    for part in ("model", "average", "best"):
+    for part in ("model", "average", "batches", "best"):
         tensors |= {f"{part}/{name}": tensor for name, tensor in getattr(state, part).items()}
     scalars: dict[str, dict[str, Any]] = {}
     for index, values in state.optimizer["state"].items():
@@ -97,7 +106,7 @@ def load_checkpoint(path: Path) -> TrainingState:
 
 
 def _unpack(metadata: dict[str, Any], tensors: Weights) -> TrainingState:
-    parts: dict[str, Weights] = {"model": {}, "average": {}, "best": {}}
+    parts: dict[str, Weights] = {"model": {}, "average": {}, "batches": {}, "best": {}}
     optimizer_state: dict[int, dict[str, Any]] = {
         int(index): dict(values) for index, values in metadata["scalars"].items()
     }
@@ -121,11 +130,12 @@ def restore(
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     average: torch.nn.Module | None,
+    batches: Stateful,
 ) -> None:
     """Put `state` back into what it was taken from.
 
     Raises:
-        RunError: it was taken from another model or optimizer.
+        RunError: it was taken from another model, optimizer or training part.
     """
     try:
         model.load_state_dict(state.model)
@@ -137,6 +147,7 @@ def restore(
                     values[name] = torch.empty_like(weight).copy_(value)
         if average is not None:
             average.load_state_dict(state.average)
+        batches.load_state_dict(state.batches)
     except (RuntimeError, ValueError, KeyError) as error:
         raise RunError(
             f"the checkpoint is of another recipe: {error}", fix="Train anew with --overwrite"

@@ -5,34 +5,27 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from .. import __version__
 from ..config import Recipe
-from ..data import Dataset, ImageSplit, normalization_of, obtain_dataset, split_validation
-from ..data.augment import Augmenter
-from ..data.batches import Normalizer, TrainingBatches
+from ..data import Dataset, obtain_dataset
 from ..devices import describe_machine, keep_freed_memory, resolve_device, resolve_precision
 from ..errors import ConfigError, DeviceError, RunError, StorageError
-from ..models import Classifier, build_model, fit_whitening, model_cost
-from ..predictions import Predictions
-from ..predictor import Predictor
+from ..models import model_cost
 from ..progress import progress_bar
 from ..recipes import get_recipe
-from ..runs import FORMAT_VERSION, ModelCard, Run, read_json
+from ..runs import FORMAT_VERSION, Run, read_json
 from ..storage import atomic_path, explained, refuse_existing, remove, write_json, write_text
 from .checkpoints import TrainingState, load_checkpoint, save_checkpoint
-from .loop import Validate, fit
+from .loop import fit
 from .objectives import balanced_class_weights, each_member, supervised
 from .optimizers import build_optimizer
+from .preparation import Prepared, prepare
 
 _CHECKPOINT = "checkpoint.safetensors"
 # What torch.compile says on a CPU, and on a GPU; its classes of errors lie in private modules.
@@ -96,7 +89,7 @@ def train(
     precision = resolve_precision(resolved.train.precision, torch_device)
     keep_freed_memory()
     dataset = obtain_dataset(resolved.data, progress=progress)
-    prepared = _prepare(resolved, dataset, torch_device)
+    prepared = prepare(resolved, dataset, torch_device)
     # Before anything is written, for it may refuse.
     optimizer = build_optimizer(prepared.model, resolved.train)
     environment = {
@@ -192,82 +185,6 @@ def can_resume(path: Path) -> bool:
     return (path / _CHECKPOINT).is_file()
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    model: Classifier
-    batches: TrainingBatches
-    validation: ImageSplit | None
-    card: ModelCard
-    device: torch.device
-
-    @property
-    def validate(self) -> Validate | None:
-        """Measures on the validation part, where there is one."""
-        if self.validation is None:
-            return None
-        validation = self.validation
-
-        def measure(model: nn.Module) -> dict[str, float]:
-            predictions = self.predict(model, validation)
-            with np.errstate(invalid="ignore"):  # the loop says it if the weights are no numbers
-                probs = predictions.probs[np.arange(len(predictions)), predictions.labels]
-            return {
-                "validation/loss": float(-np.log(np.maximum(probs, 1e-12)).mean()),
-                "validation/accuracy": float(predictions.correct.mean()),
-            }
-
-        return measure
-
-    def predict(self, model: nn.Module, split: ImageSplit) -> Predictions:
-        return Predictor(model, self.card, device=str(self.device)).predict_split(split)
-
-
-def _prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> _Prepared:
-    """All that training needs, made before anything is written."""
-    chosen, validation = np.arange(len(dataset.train)), None
-    if recipe.train.validation_share:
-        chosen, held_out = split_validation(
-            dataset.train.labels, size=recipe.train.validation_share, seed=recipe.seed
-        )
-        validation = dataset.train.take(held_out)
-    mean, std = normalization_of(dataset.train.images, chosen)
-    image_shape = (dataset.channels, *dataset.image_size)
-    torch.manual_seed(recipe.seed)
-    model = build_model(recipe.model, image_shape, len(dataset.classes)).to(device)
-    model.to(memory_format=torch.channels_last)
-    card = ModelCard(
-        model=recipe.model,
-        classes=dataset.classes,
-        image_shape=image_shape,
-        mean=mean,
-        std=std,
-        background=_background(dataset.train.images[chosen[:1000]]),
-        mirror_average=recipe.mirror_average,
-        shift_average=recipe.shift_average,
-    )
-    normalize = Normalizer(mean, std, device)
-    fill = normalize.byte(card.background).flatten()
-    augment = Augmenter(recipe.augment, fill, len(chosen), recipe.seed, device)
-    batches = TrainingBatches(
-        dataset.train, chosen, recipe.train.batch_size, normalize, augment, device
-    )
-    fit_whitening(model, batches.some)
-    if batches.batch_size == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
-        raise ConfigError(
-            "batch normalization needs two images or more in a batch",
-            got=1,
-            fix="Set train.batch_size=2 or model.batch_norm=false",
-        )
-    return _Prepared(model, batches, validation, card, device)
-
-
-def _background(images: npt.NDArray[np.uint8]) -> int:
-    """The median byte along the edges of (at most 1,000 of) the images."""
-    some = images[:1000]
-    edges = (some[:, :, 0], some[:, :, -1], some[:, :, :, 0], some[:, :, :, -1])
-    return int(np.median(np.concatenate([edge.ravel() for edge in edges])))
-
-
 def _begin(path: Path, recipe: Recipe, environment: dict[str, str | int]) -> None:
     """Make the folder, with what is known before the first epoch."""
     if path.is_dir() and any(path.iterdir()) and not (path / "recipe.json").is_file():
@@ -288,7 +205,7 @@ def _begin(path: Path, recipe: Recipe, environment: dict[str, str | int]) -> Non
         raise
 
 
-def _finish(path: Path, prepared: _Prepared, state: TrainingState, *, interrupted: bool) -> None:
+def _finish(path: Path, prepared: Prepared, state: TrainingState, *, interrupted: bool) -> None:
     """Write what makes the folder a whole run; `metrics.json` last, for it says so."""
     # An older evaluation was of other weights.
     (path / "predictions" / "test.npz").unlink(missing_ok=True)

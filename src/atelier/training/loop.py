@@ -36,6 +36,12 @@ class Batches(Protocol):
     def epoch(self, epoch: int, seed: int) -> Iterable[Batch]:
         """The batches of one epoch, counted from 1."""
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """What one epoch leaves to the next."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Put back what `state_dict` gave."""
+
 
 Validate = Callable[[nn.Module], dict[str, float]]
 """Measures a model on the validation part: ``validation/loss`` and ``validation/accuracy``."""
@@ -84,7 +90,7 @@ def fit(
     if state is None:
         state = TrainingState(model=copy_weights(model), optimizer=optimizer.state_dict())
     else:
-        restore(state, model, optimizer, average)
+        restore(state, model, optimizer, average, batches)
 
     history = state.history
     earlier = state.seconds
@@ -133,6 +139,7 @@ def fit(
             model=copy_weights(model),
             optimizer=optimizer.state_dict(),
             average={} if average is None else copy_weights(average),
+            batches={name: t.detach().cpu().clone() for name, t in batches.state_dict().items()},
             best=copy_weights(kept) if better else state.best,
             history=history,
             seconds=earlier + time.perf_counter() - started,

@@ -25,9 +25,14 @@ def supervised(*, label_smoothing: float = 0.0, class_weights: Tensor | None = N
 
     def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Logs]:
         logits: Tensor = model(batch.images).float()  # the loss needs more than bfloat16's 8 bits
-        loss = F.cross_entropy(
-            logits, batch.labels, weight=class_weights, label_smoothing=label_smoothing
+        losses = F.cross_entropy(
+            logits,
+            batch.labels,
+            weight=class_weights,
+            label_smoothing=label_smoothing,
+            reduction="none",
         )
+        loss = _mean(losses, batch, class_weights)
         accuracy = (logits.detach().argmax(dim=1) == batch.labels).float().mean()
         return loss, {"loss": loss.detach(), "accuracy": accuracy}
 
@@ -41,17 +46,30 @@ def each_member(*, label_smoothing: float = 0.0, class_weights: Tensor | None = 
 
     def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Logs]:
         logits: Tensor = model(batch.images, each=True).float()
-        # A sum over the members, so that each has the gradient that it would have alone.
         losses = F.cross_entropy(
             logits.flatten(0, 1),
             batch.labels.repeat_interleave(logits.shape[1]),
             weight=class_weights,
             label_smoothing=label_smoothing,
+            reduction="none",
         )
+        loss = _mean(losses.view(logits.shape[:2]).mean(dim=1), batch, class_weights)
         accuracy = (logits.detach().mean(dim=1).argmax(dim=1) == batch.labels).float().mean()
-        return losses * logits.shape[1], {"loss": losses.detach(), "accuracy": accuracy}
+        # A sum over the members, so that each has the gradient that it would have alone.
+        return loss * logits.shape[1], {"loss": loss.detach(), "accuracy": accuracy}
 
     return objective
+
+
+def _mean(losses: Tensor, batch: Batch, class_weights: Tensor | None) -> Tensor:
+    """Of (N,) losses, which have their class's weight in them, as the batch counts its images."""
+    if batch.observe is not None:
+        batch.observe(losses.detach())
+    if batch.weights is not None:
+        losses = losses * batch.weights
+    if class_weights is None:
+        return losses.mean()
+    return losses.sum() / class_weights[batch.labels].sum()
 
 
 def balanced_class_weights(labels: Tensor, num_classes: int) -> Tensor:
