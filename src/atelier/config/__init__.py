@@ -9,15 +9,18 @@ from .networks import (
     ResNetConfig,
     SpeedNetConfig,
 )
+from .photos import Columns, PhotosConfig
 from .recipe import Recipe
 from .training import TrainConfig
 
 __all__ = [
     "AugmentConfig",
     "CNNConfig",
+    "Columns",
     "HybridConfig",
     "MLPConfig",
     "ModelConfig",
+    "PhotosConfig",
     "Recipe",
     "ResNetConfig",
     "SpeedNetConfig",

@@ -16,6 +16,7 @@ from ..errors import ConfigError, RunError, did_you_mean
 from ..storage import explained, write_json
 from .augmentation import AugmentConfig
 from .networks import ModelConfig
+from .photos import PhotosConfig
 from .strict import Strict
 from .training import TrainConfig
 
@@ -26,6 +27,7 @@ class Recipe(Strict):
     name: str
     data: str = "fashion-mnist"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    photos: PhotosConfig = PhotosConfig()
     model: ModelConfig
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()

@@ -81,22 +81,61 @@ class ImageSplit:
 
 
 @dataclass(frozen=True)
+class PhotoFacts:
+    """What is known of photos beside their pixels. Arrays have a place for each image, which its
+    `ids` names.
+
+    Attributes:
+        files: paths, relative to the folder or to the table.
+        groups: (N,) int64; images of one number must stay on one side of a split. Near duplicates
+            have one number, and so has what the table calls a group.
+        hashes: (N,) uint64 perceptual hashes.
+        weights: (N,) float32 what an image counts in the loss; None where all count the same.
+        notes: sentences on what was chosen and what was left out, for the user.
+    """
+
+    files: tuple[str, ...]
+    groups: npt.NDArray[np.int64]
+    hashes: npt.NDArray[np.uint64]
+    weights: npt.NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A training part, a test part and the names of the classes.
 
     Attributes:
         name: what the user calls it.
-        train: what may be learned from; the validation split is cut from it.
-        test: read once, by the final evaluation.
+        train: what may be learned from.
+        test: read once, by the final evaluation; None where the data has none.
         classes: the class names; a label is a position in them.
         fingerprint: SHA-256 (hex) over images, labels and class names, in order.
+        validation: what choices are made by; None where it is cut from `train`.
+        photos: of a folder or a table of photos.
     """
 
     name: str
     train: ImageSplit
-    test: ImageSplit
+    test: ImageSplit | None
     classes: tuple[str, ...]
     fingerprint: str
+    validation: ImageSplit | None = None
+    photos: PhotoFacts | None = None
+
+    @property
+    def judged(self) -> tuple[str, ImageSplit]:
+        """The part that final results are read from, with its name: the test images, or the
+        validation images where there are no others.
+
+        Raises:
+            DataError: there are neither.
+        """
+        if self.test is not None:
+            return "test", self.test
+        if self.validation is not None:
+            return "validation", self.validation
+        raise DataError(f"the data set {self.name} has no images to judge a model by")
 
     @property
     def channels(self) -> int:
@@ -173,7 +212,7 @@ def open_cached(name: str) -> Dataset:
 def to_arrays(dataset: Dataset) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """(arrays, facts): the form in which the cache and the packaged sample keep a data set."""
     arrays: dict[str, npt.NDArray[Any]] = {}
-    for part, split in (("train", dataset.train), ("test", dataset.test)):
+    for part, split in (("train", dataset.train), ("test", dataset.judged[1])):
         arrays[f"{part}_images"] = split.images
         arrays[f"{part}_labels"] = split.labels
         arrays[f"{part}_ids"] = split.ids

@@ -68,7 +68,7 @@ def summarize(dataset: Dataset) -> DatasetSummary:
     mean, std = normalization_of(dataset.train.images)
     train, test = (
         tuple(np.bincount(split.labels, minlength=len(dataset.classes)).tolist())
-        for split in (dataset.train, dataset.test)
+        for split in (dataset.train, dataset.judged[1])
     )
     return DatasetSummary(
         name=dataset.name,

@@ -53,7 +53,7 @@ def _predict(run: Run, split: str, device: str) -> None:
             f"{run.path} was trained on other data than {dataset.name} holds now",
             fix="Put the old data back, or train anew",
         )
-    images = dataset.test
+    images = dataset.judged[1]
     if split == "validation":
         share = run.recipe.train.validation_share
         if not share:

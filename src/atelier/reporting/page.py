@@ -106,7 +106,7 @@ def _distinct_names(names: Sequence[str]) -> list[str]:
 def _summary(
     named: Mapping[str, ReportEntry], dataset: DatasetLike, comparison: Comparison | None
 ) -> list[str]:
-    n = len(dataset.test.labels)
+    n = len(dataset.judged[1].labels)
     lines = [
         (
             f"{len(named)} run{'s' * (len(named) > 1)} on {dataset.name}, tested on {n:,} images "
@@ -177,7 +177,7 @@ def _data_facts(dataset: DatasetLike) -> list[tuple[str, str]]:
     channels, height, width = dataset.train.images.shape[1:]
     return [
         ("training images, validation included", f"{len(dataset.train.labels):,}"),
-        ("test images", f"{len(dataset.test.labels):,}"),
+        ("test images", f"{len(dataset.judged[1].labels):,}"),
         ("classes", f"{len(dataset.classes)}"),
         ("image size", f"{width} x {height}, {channels} channel{'s' * (channels > 1)}"),
         ("fingerprint (SHA-256)", dataset.fingerprint),

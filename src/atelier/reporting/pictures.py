@@ -196,7 +196,7 @@ def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Pi
 
 def data_pictures(dataset: DatasetLike) -> list[Picture]:
     """The pictures of the data set."""
-    parts = {"training": dataset.train.labels, "test": dataset.test.labels}
+    parts = {"training": dataset.train.labels, dataset.judged[0]: dataset.judged[1].labels}
     ranges = ", ".join(
         f"{part} {counts.min():,} to {counts.max():,}"
         for part, own in parts.items()

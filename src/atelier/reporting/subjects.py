@@ -61,7 +61,7 @@ class DatasetLike(Protocol):
     def train(self) -> SplitLike: ...
 
     @property
-    def test(self) -> SplitLike: ...
+    def judged(self) -> tuple[str, SplitLike]: ...
 
     @property
     def classes(self) -> tuple[str, ...]: ...
@@ -96,7 +96,7 @@ def predicted_images(
     Raises:
         RunError: the predictions are not of this data set's test images.
     """
-    test = dataset.test
+    test = dataset.judged[1]
     order = np.argsort(test.ids, kind="stable")
     place = np.searchsorted(test.ids, predictions.ids, sorter=order)
     rows = order[np.minimum(place, len(order) - 1)]
