@@ -1,0 +1,5 @@
+"""`python -m atelier.cli`."""
+
+from . import main
+
+main()

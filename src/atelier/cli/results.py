@@ -1,0 +1,116 @@
+"""The verbs that read runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from .application import AsJson, Data, Device, Overrides, Overwrite, Quiet, app
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    split: Annotated[
+        Literal["test", "validation"], typer.Option(help="Which images to judge by.")
+    ] = "test",
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Predict again although predictions are kept.")
+    ] = False,
+    as_json: AsJson = False,
+    device: Device = "auto",
+) -> None:
+    """How good a run is: accuracy with its interval, each class, confusions."""
+    from ..evaluation import evaluate
+
+    result = evaluate(run, split=split, refresh=refresh, device=device)
+    print(json.dumps(result.to_dict(), indent=2) if as_json else result)
+
+
+@app.command()
+def compare(
+    targets: Annotated[list[str], typer.Argument(help="Recipes or run folders.")],
+    seeds: Annotated[int, typer.Option(help="Runs of each recipe.")] = 1,
+    data: Data = None,
+    overrides: Overrides = None,
+    runs: Annotated[Path, typer.Option(help="The folder of the recipes' runs.")] = Path("runs"),
+    as_json: AsJson = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Compare runs, or recipes whose missing runs are trained first."""
+    from ..sweeps import compare
+
+    result = compare(
+        targets,
+        seeds=seeds,
+        data=data,
+        overrides=overrides or [],
+        runs=runs,
+        device=device,
+        progress=not quiet,
+    )
+    print(json.dumps(result.to_dict(), indent=2) if as_json else result)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files of any size and mode.")],
+    top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 3,
+    invert: Annotated[
+        Literal["auto", "yes", "no"],
+        typer.Option(help="Swap light and dark; auto does so for gray on a light background."),
+    ] = "auto",
+    as_json: AsJson = False,
+    device: Device = "auto",
+) -> None:
+    """Classes and probabilities of image files."""
+    from ..predictor import predict
+
+    results = predict(run, images, invert=invert, device=device)
+    if as_json:
+        rows = [
+            {"path": r.path, "class": r.predicted, "probs": r.probs, "inverted": r.inverted}
+            for r in results
+        ]
+        print(json.dumps(rows, indent=2))
+        return
+    for result in results:
+        likeliest = list(result.probs.items())[:top]
+        words = "  ".join(f"{name} {share:.1%}" for name, share in likeliest)
+        note = "  (light background: light and dark were swapped)" if result.inverted else ""
+        print(f"{result.path}: {words}{note}")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> None:
+    """Write one HTML file about one or several runs that opens without a network."""
+    from ..reporting import report
+
+    print(f"report: {report(runs, out, overwrite=overwrite, device=device)}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder of the runs and the report.")] = Path(
+        "runs/demo"
+    ),
+    data: Annotated[str, typer.Option(help="The data set.")] = "fashion-mnist",
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Train four models, compare them, and leave a report: the whole tool in one command."""
+    from ..showcase import demo
+
+    result, path = demo(out, data=data, device=device, progress=not quiet)
+    print(result)
+    print(f"\nreport: {path}")
