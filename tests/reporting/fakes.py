@@ -50,8 +50,14 @@ def make_dataset(classes=CLASSES, *, n=60, channels=1, name="fashion-mnist"):
             ids=np.arange(first, first + n, dtype=np.int64),
         )
 
+    test = split(100)
     return SimpleNamespace(
-        name=name, train=split(0), test=split(100), classes=tuple(classes), fingerprint="ab" * 32
+        name=name,
+        train=split(0),
+        test=test,
+        judged=("test", test),
+        classes=tuple(classes),
+        fingerprint="ab" * 32,
     )
 
 
