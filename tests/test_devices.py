@@ -86,7 +86,8 @@ def cpuinfo(monkeypatch, tmp_path):
     ("flags", "expected"),
     [
         ("amx_tile amx_bf16", torch.bfloat16),
-        ("avx512_bf16 amx_tile", torch.float32),  # not matrix units
+        ("avx512f avx512_bf16", torch.bfloat16),
+        ("avx512f amx_tile", torch.float32),
         ("amx_bf16x", torch.float32),
         ("", torch.float32),
     ],

@@ -12,6 +12,7 @@ import torch
 
 from .errors import DeviceError
 
+_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -40,15 +41,16 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     """The type that a training computes in.
 
     Args:
-        name: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the device has matrix units for
-            it (Intel's AMX, NVIDIA's Ampere and later). Elsewhere bfloat16 is emulated, slower.
+        name: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the device has instructions for
+            it (AVX-512 BF16, Intel's AMX, NVIDIA's Ampere and later). Elsewhere it is emulated,
+            slower.
         device: of the training.
     """
     if name == "auto":
         fast = (
             torch.cuda.get_device_capability(device) >= (8, 0)
             if device.type == "cuda"
-            else "amx_bf16" in _cpu_facts().get("flags", "").split()
+            else not _BFLOAT16_FLAGS.isdisjoint(_cpu_facts().get("flags", "").split())
         )
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if name == "bfloat16" else torch.float32

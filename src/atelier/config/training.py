@@ -54,7 +54,7 @@ class TrainConfig(Strict):
     """Per-step decay of an exponential moving average of the weights; 0 for none."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Of convolutions and matrix products in training; weights and predictions stay in float32.
-    auto takes bfloat16 where the processor has matrix units for it."""
+    auto takes bfloat16 where the processor has instructions for it."""
     compile: bool = False
     """Compile the network with torch.compile, for some time at the start. Measure whether it pays:
     on a CPU it did not (LOG.md)."""
