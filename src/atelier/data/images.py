@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError
 
@@ -24,6 +24,18 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _ALLOWED = "JPEG, PNG, WebP, GIF, BMP, TIFF"
 _MODES = {1: "L", 3: "RGB"}
 _LIGHT = 127
+_REDUCING_GAP = 3.0  # from where on Pillow's manual calls the result as good as a full resize
+_ORIENTATION = 0x0112  # of EXIF
+_ON_ITS_SIDE = 5  # from this orientation on
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 Invert = Literal["auto", "yes", "no"]
 
@@ -51,9 +63,11 @@ def read_image(
 
     Turned as its EXIF data say; transparency laid over white (over black for a gray image with
     `invert="no"`); letterboxed to `image_size` with an antialiased resize and margins in the median
-    color of its border. An image that has the shape already keeps its pixels, bit for bit. Of an
-    animation the first frame is taken. 16-bit gray is scaled by 255/65535; integers or floats of
-    32 bits, which have no fixed range, are stretched from their least to their largest value.
+    color of its border. A JPEG that is much larger is decoded at a half, a quarter or an eighth of
+    its size, never below the wanted one. An image that has the shape already keeps its pixels, bit
+    for bit. Of an animation the first frame is taken. 16-bit gray is scaled by 255/65535; integers
+    or floats of 32 bits, which have no fixed range, are stretched from their least to their largest
+    value.
 
     Args:
         source: a path, or the bytes of a file.
@@ -73,14 +87,13 @@ def read_image(
     if isinstance(source, bytes):
         name, data = "the image", source
     else:
-        name, data = str(source), _read_bytes(Path(source))
+        name, data = str(source), read_file(Path(source))
     if not data:
         raise ImageError(f"{name} is empty", fix=f"Give an image file: {_ALLOWED}")
     if len(data) > MAX_IMAGE_BYTES:
         raise _too_large(name, len(data))
     background = 0 if channels == 1 and invert == "no" else 255
-    picture = _decode(data, name, _MODES[channels], background)
-    pixels = _letterbox(picture, image_size)
+    pixels = _letterbox(_decode(data, name, _MODES[channels], background, image_size), image_size)
     inverted = invert == "yes" or (
         invert == "auto" and channels == 1 and bool(_border_medians(pixels)[0] > _LIGHT)
     )
@@ -89,7 +102,12 @@ def read_image(
     return LoadedImage(np.ascontiguousarray(pixels.transpose(2, 0, 1)), inverted)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file, unless it is too large.
+
+    Raises:
+        ImageError: missing, not a regular file, over 32 MiB, or not to be read.
+    """
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -126,8 +144,10 @@ def _too_many_pixels(name: str, got: object) -> ImageError:
     )
 
 
-def _decode(data: bytes, name: str, mode: str, background: int) -> Image.Image:
-    """The first frame, upright, in `mode` (L or RGB), without transparency."""
+def _decode(
+    data: bytes, name: str, mode: str, background: int, image_size: tuple[int, int]
+) -> Image.Image:
+    """The first frame, upright, in `mode` (L or RGB), without transparency, as large as fits."""
     try:
         # Pillow only warns of twice its own limit, and of oddities in metadata that do not matter.
         with warnings.catch_warnings():
@@ -135,8 +155,16 @@ def _decode(data: bytes, name: str, mode: str, background: int) -> Image.Image:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 if image.width * image.height > MAX_IMAGE_PIXELS:
                     raise _too_many_pixels(name, f"{image.width:,} x {image.height:,}")
+                # A JPEG tells its orientation before its pixels, a PNG possibly after them.
+                fitted = _fitted(image.size, image_size, _orientation(image))
+                drafted = image.draft(None, fitted)
                 image.load()
-                return _flatten(_upright(image), mode, background)
+                orientation = _orientation(image)
+                fitted = _fitted(image.size, image_size, orientation) if not drafted else fitted
+                box = drafted[1] if drafted else (0, 0, *image.size)
+                picture = _resize(_flatten(image, mode, background), fitted, box)
+                turn = _TURNS.get(orientation)
+                return picture if turn is None else picture.transpose(turn)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -151,20 +179,44 @@ def _decode(data: bytes, name: str, mode: str, background: int) -> Image.Image:
         ) from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _orientation(image: Image.Image) -> int:
+    """As EXIF data say it, from 1 to 8: how the stored picture must be turned to stand upright."""
     try:
-        return ImageOps.exif_transpose(image)
+        value = image.getexif().get(_ORIENTATION, 1)
+        return int(value) if value in range(1, 9) else 1
     except Exception:  # broken EXIF data tell no orientation, and the pixels are good
-        return image.copy()
+        return 1
+
+
+def _fitted(
+    size: tuple[int, int], image_size: tuple[int, int], orientation: int
+) -> tuple[int, int]:
+    """(width, height) of a stored picture that was scaled so that, upright, it just fits."""
+    height, width = image_size if orientation < _ON_ITS_SIDE else image_size[::-1]
+    scale = min(width / size[0], height / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _resize(
+    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]
+) -> Image.Image:
+    if size == image.size and box == (0, 0, *size):
+        return image
+    # Pillow's resize is antialiased; a far larger picture is first reduced by whole numbers.
+    return image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=_REDUCING_GAP)
 
 
 def _flatten(image: Image.Image, mode: str, background: int) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        gray = (values / 257).round().astype(np.uint8)
+        if isinstance(clear := image.info.get("transparency"), int):
+            gray[values == clear] = background
+        return Image.fromarray(gray).convert(mode)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         below = Image.new("RGBA", image.size, (background, background, background, 255))
         return Image.alpha_composite(below, image).convert(mode)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8)).convert(mode)
     if image.mode in ("I", "F"):
         values = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0)
         spread = float(np.ptp(values)) or 1.0
@@ -174,14 +226,12 @@ def _flatten(image: Image.Image, mode: str, background: int) -> Image.Image:
 
 
 def _letterbox(image: Image.Image, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """(H, W, C) pixels: `image` as large as fits, in the middle."""
+    """(H, W, C) pixels: `image`, which fits, in the middle."""
     height, width = image_size
-    scale = min(width / image.width, height / image.height)
-    fitted = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    if fitted != image.size:
-        image = image.resize(fitted, Image.Resampling.BICUBIC)  # Pillow's resize is antialiased
     inner = np.asarray(image)
     inner = inner[:, :, None] if inner.ndim == 2 else inner
+    if inner.shape[:2] == image_size:
+        return inner
     pixels = np.empty((height, width, inner.shape[2]), np.uint8)
     pixels[:] = _border_medians(inner)
     top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
