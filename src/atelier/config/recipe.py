@@ -6,7 +6,7 @@ An unknown key, a wrong type or a value out of range is a `ConfigError` that nam
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +37,8 @@ class Recipe(Strict):
     shift_average: bool = False
     """Predict by the mean over each image and itself one pixel further up left and down right, the
     latter two at half its weight, for three times the time."""
+    plan: bool = False
+    """Fit batch, epochs and sampling to the data before training; what is set by hand stays."""
 
     def with_overrides(self, overrides: Iterable[str]) -> Recipe:
         """A copy with fields changed.
@@ -48,18 +50,32 @@ class Recipe(Strict):
         Raises:
             ConfigError: an unknown path (with the nearest name) or a value that does not fit.
         """
-        changed = self.model_dump(mode="json")
+        values = {}
         for override in overrides:
             path, separator, text = override.partition("=")
             if not separator:
                 raise ConfigError(
                     "an override needs a path and a value", got=override, allowed="train.lr=0.01"
                 )
-            *parents, last = _known_path(self, path.strip())
+            values[path.strip()] = _value(text.strip())
+        return self.changed(values)
+
+    def changed(self, values: Mapping[str, Any]) -> Recipe:
+        """A copy with fields changed.
+
+        Args:
+            values: by dotted paths such as ``train.lr``.
+
+        Raises:
+            ConfigError: an unknown path (with the nearest name) or a value that does not fit.
+        """
+        changed = self.model_dump(mode="json")
+        for path, value in values.items():
+            *parents, last = _known_path(self, path)
             place = changed
             for parent in parents:
                 place = place[parent]
-            place[last] = _value(text.strip())
+            place[last] = value
         return _validated(changed, "the recipe")
 
     def without_seed(self) -> Recipe:
