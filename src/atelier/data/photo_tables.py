@@ -299,7 +299,7 @@ def _read_parquet(path: Path) -> _Table:
             or pyarrow.types.is_floating(plain)
         ):
             columns[name] = [
-                "" if value is None or value != value else str(value)  # noqa: PLR0124 - NaN
+                "" if value is None or value != value else str(value)  # NaN is no text
                 for value in column.to_pylist()
             ]
     return columns, list(range(1, found.num_rows + 1))
