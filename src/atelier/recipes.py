@@ -16,8 +16,10 @@ from .config import (
     Recipe,
     ResNetConfig,
     SpeedNetConfig,
+    TimmConfig,
     TrainConfig,
 )
+from .config.backbones import PREFIX, require_backbone
 from .errors import ConfigError, did_you_mean
 
 
@@ -103,6 +105,27 @@ def fast_95() -> Recipe:
     return recipe.model_copy(update={"augment": augment})
 
 
+def fine_tune(backbone: str) -> Recipe:
+    """A backbone of timm with its pretrained weights, fine-tuned: the lower a layer, the smaller
+    its steps, for edges and textures are the same in all photos (arXiv:2106.08254, appendix D)."""
+    return Recipe(
+        name=PREFIX + backbone,
+        model=TimmConfig(backbone=backbone, weights="pretrained"),
+        augment=AugmentConfig(mirror="random"),
+        mirror_average=True,
+        train=TrainConfig(
+            num_epochs=10,
+            batch_size=64,
+            lr=5e-4,
+            weight_decay=0.05,
+            schedule="cosine",
+            warmup_epochs=1,
+            label_smoothing=0.1,
+            layer_decay=0.75,
+        ),
+    )
+
+
 def _fast(
     name: str,
     model: SpeedNetConfig,
@@ -156,7 +179,7 @@ def get_recipe(
     """The recipe of that name for that data and seed, with overrides applied.
 
     Args:
-        name: a key of `RECIPES`.
+        name: a key of `RECIPES`, or ``timm/NAME`` with the name of a timm backbone.
         data: a data set's name or folder.
         seed: of the split, the initial weights, the order of batches and the augmentation.
         overrides: ``path=value`` strings such as ``train.lr=0.01``.
@@ -164,7 +187,27 @@ def get_recipe(
     Raises:
         ConfigError: an unknown name (with the nearest one), key or value.
     """
-    if name not in RECIPES:
+    if name.startswith(PREFIX):
+        require_backbone(name.removeprefix(PREFIX))
+    elif name not in RECIPES:
         raise ConfigError("unknown recipe", got=name, fix=did_you_mean(name, RECIPES))
-    recipe = RECIPES[name]().model_copy(update={"data": data})
+    recipe = _named(name).model_copy(update={"data": data})
     return recipe.with_overrides([f"seed={seed}", *overrides])
+
+
+def is_recipe(name: str) -> bool:
+    """Whether `name` is a key of `RECIPES` or ``timm/NAME``, whatever the name."""
+    return name in RECIPES or name.startswith(PREFIX)
+
+
+def nearest_named(recipe: Recipe) -> Recipe:
+    """The named recipe that `recipe` is a change of: by its name, or else by its network."""
+    if is_recipe(recipe.name):
+        return _named(recipe.name)
+    if isinstance(recipe.model, TimmConfig):
+        return _named(PREFIX + recipe.model.backbone)
+    return _named(recipe.model.name)
+
+
+def _named(name: str) -> Recipe:
+    return fine_tune(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else RECIPES[name]()

@@ -4,7 +4,8 @@
 
     recipe.json environment.json          written first
     checkpoint.safetensors metrics.jsonl  after every epoch
-    predictions/validation.npz            at the end
+    predictions/validation.npz            at the end, with
+    calibration.json                      the temperature that they give, if any were held out
     model.safetensors model.json
     metrics.json                          last: its presence says that the run is whole
     predictions/test.npz                  by the first evaluation
@@ -26,10 +27,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from .config import ModelConfig, Recipe
+from .data import Dataset
 from .errors import RunError
 from .models import Classifier, ImageShape, build_model
 from .predictions import Predictions
-from .recipes import RECIPES, get_recipe
+from .recipes import is_recipe, nearest_named
 from .storage import explained
 
 FORMAT_VERSION = 1
@@ -73,7 +75,7 @@ class Run:
         self.path = Path(path)
         if not self.path.is_dir():
             hint = "Train one first: `atelier train cnn`"
-            if str(path) in RECIPES:
+            if is_recipe(str(path)):
                 hint = f"{path!r} names a recipe: train it first with `atelier train {path}`"
             raise RunError("there is no run folder here", got=str(path), fix=hint)
         if not (self.path / "recipe.json").is_file():
@@ -110,11 +112,7 @@ class Run:
     @functools.cached_property
     def card(self) -> ModelCard:
         """What the weights need beside them."""
-        path = self.path / "model.json"
-        try:
-            return ModelCard.model_validate_json(json.dumps(self._json("model.json")))
-        except ValidationError as error:
-            raise RunError(f"{path} does not describe a model of this version") from error
+        return read_card(self.path)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -146,8 +144,8 @@ class Run:
         """The command line that repeats this run."""
         recipe = self.recipe
         # One that was written in Python is told as changes of the recipe that has its model.
-        name = recipe.name if recipe.name in RECIPES else recipe.model.name
-        start = get_recipe(name, data=recipe.data, seed=recipe.seed)
+        start = nearest_named(recipe).model_copy(update={"data": recipe.data, "seed": recipe.seed})
+        name = start.name
         changes = _differences(
             start.model_dump(mode="json"), {**recipe.model_dump(mode="json"), "name": name}
         )
@@ -156,6 +154,12 @@ class Run:
             text = value if isinstance(value, str) else json.dumps(value)
             words += ["--set", f"{path}={text}"]
         return shlex.join(words)
+
+    @property
+    def judged(self) -> str:
+        """The part of the data that final results are read from: test, or validation where the
+        data set has no test part."""
+        return str(self.environment.get("judged", "test"))
 
     def has_predictions(self, split: str) -> bool:
         """Whether `split`, validation or test, has been predicted and kept."""
@@ -222,6 +226,51 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{path} is not a JSON object")
     return value
+
+
+def refuse_other_data(path: Path, dataset: Dataset) -> None:
+    """Refuse a data set that is not the one that the run at `path` was trained on.
+
+    Raises:
+        RunError: images, labels, or the names or the order of the classes have changed.
+    """
+    if read_json(path / "environment.json").get("data_fingerprint") == dataset.fingerprint:
+        return
+    card = path / "model.json"
+    known = read_json(card).get("classes", ()) if card.is_file() else dataset.classes
+    raise RunError(
+        f"{path} was trained on other data than {dataset.name} holds now"
+        + _class_changes(list(known), list(dataset.classes)),
+        fix="Put the old data back, or train anew",
+    )
+
+
+def _class_changes(old: list[str], new: list[str]) -> str:
+    gone = [repr(name) for name in old if name not in new]
+    added = [repr(name) for name in new if name not in old]
+    said = [
+        f"{what} {', '.join(names[:5])}{f' and {len(names) - 5} more' if names[5:] else ''}"
+        for what, names in (("the run knows", gone), ("the data now have", added))
+        if names
+    ]
+    if not said and old != new:
+        k = next(k for k, name in enumerate(old) if new[k] != name)
+        said = [f"class {k} of the run is {old[k]!r}, and of the data {new[k]!r}"]
+    return f", with other classes: {' and '.join(said)}" if said else ""
+
+
+def read_card(folder: Path) -> ModelCard:
+    """What `folder`, whole or half written, says about its network.
+
+    Raises:
+        RunError: `model.json` is missing or not of this version.
+    """
+    try:
+        return ModelCard.model_validate_json(json.dumps(read_json(folder / "model.json")))
+    except ValidationError as error:
+        raise RunError(
+            f"{folder / 'model.json'} does not describe a model of this version"
+        ) from error
 
 
 def load_run(path: str | Path) -> Run:

@@ -48,6 +48,9 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a training that was stopped.")
     ] = None,
+    init: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Start from the weights of a finished run.")
+    ] = None,
     list_recipes: Annotated[
         bool, typer.Option("--list", help="Show the recipes with their cost, and stop.")
     ] = False,
@@ -68,6 +71,7 @@ def train(
         out=out,
         overwrite=overwrite,
         resume=resume,
+        init=init,
         device=device,
         progress=not quiet,
     )

@@ -8,6 +8,7 @@ from .networks import (
     ModelConfig,
     ResNetConfig,
     SpeedNetConfig,
+    TimmConfig,
 )
 from .photos import Columns, PhotosConfig
 from .recipe import Recipe
@@ -24,5 +25,6 @@ __all__ = [
     "Recipe",
     "ResNetConfig",
     "SpeedNetConfig",
+    "TimmConfig",
     "TrainConfig",
 ]

@@ -110,7 +110,23 @@ class SpeedNetConfig(Strict):
         return self
 
 
+class TimmConfig(Strict):
+    """A backbone of timm (Wightman 2019, "PyTorch Image Models") with a linear head."""
+
+    name: Literal["timm"] = "timm"
+    backbone: Annotated[str, Field(min_length=1)] = "resnet18"
+    """timm's name, with or without the tag of its weights: ``resnet18.a1_in1k``."""
+    weights: Annotated[str, Field(min_length=1)] = "none"
+    """What the backbone starts from: ``none`` draws them, ``pretrained`` takes those of the hub or
+    of its cache, and anything else is a file: .safetensors, .pth or .bin."""
+    dropout: DropRate = 0.0
+    """Share of the head's inputs dropped in training."""
+    drop_path: DropRate = 0.0
+    """Share of residual branches dropped in training (stochastic depth), of the last block; the
+    share grows from none at the first."""
+
+
 ModelConfig = Annotated[
-    MLPConfig | CNNConfig | ResNetConfig | HybridConfig | SpeedNetConfig,
+    MLPConfig | CNNConfig | ResNetConfig | HybridConfig | SpeedNetConfig | TimmConfig,
     Field(discriminator="name"),
 ]

@@ -15,13 +15,16 @@ from torch import Tensor, nn
 from ..config import ModelConfig
 from ..devices import leave_compiler_out
 from ..errors import ConfigError
+from .backbones import build_timm
 from .classifier import Classifier, ImageShape
 from .cnn import build_cnn
 from .hybrid import build_hybrid
 from .mlp import build_mlp
 from .resnet import build_resnet
 from .speednet import build_speednet
+from .stages import stages_of
 from .stems import fit_whitening
+from .transplant import fit_weights
 
 __all__ = [
     "MODELS",
@@ -29,8 +32,10 @@ __all__ = [
     "Cost",
     "ImageShape",
     "build_model",
+    "fit_weights",
     "fit_whitening",
     "model_cost",
+    "stages_of",
 ]
 
 MODELS: dict[str, Callable[[Any, ImageShape, int], Classifier]] = {
@@ -39,6 +44,7 @@ MODELS: dict[str, Callable[[Any, ImageShape, int], Classifier]] = {
     "resnet": build_resnet,
     "hybrid": build_hybrid,
     "speednet": build_speednet,
+    "timm": build_timm,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,16 @@ class Classifier(nn.Module):
         self.features = features
         self.head = head
         self.members = members
+
+    def train(self, mode: bool = True) -> Self:
+        """As ever, but what is frozen whole stays in evaluation mode: its batch norms would go on
+        moving, and its dropout would be noise that nothing learns from."""
+        super().train(mode)
+        for module in self.features.modules():
+            own = list(module.parameters())
+            if own and not any(p.requires_grad for p in own):
+                module.eval()
+        return self
 
     def forward(self, images: Tensor, *, each: bool = False) -> Tensor:
         """(N, C, H, W) float images to (N, K) logits, or to (N, members, K): `each` member's own.

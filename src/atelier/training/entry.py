@@ -9,25 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from .. import __version__
 from ..config import Recipe
-from ..data import Dataset, obtain_dataset
+from ..data import obtain_dataset
 from ..devices import describe_machine, keep_freed_memory, resolve_device, resolve_precision
 from ..errors import ConfigError, DeviceError, RunError, StorageError
+from ..evaluation import fit_calibration
 from ..models import model_cost
 from ..progress import progress_bar
 from ..recipes import get_recipe
-from ..runs import FORMAT_VERSION, Run, read_json
+from ..runs import FORMAT_VERSION, Run, read_card, refuse_other_data
 from ..storage import atomic_path, explained, refuse_existing, remove, write_json, write_text
-from .checkpoints import TrainingState, load_checkpoint, save_checkpoint
+from .checkpoints import TrainingState, copy_weights, load_checkpoint, save_checkpoint
+from .layers import Freezing
 from .loop import fit
 from .objectives import balanced_class_weights, each_member, supervised
 from .optimizers import build_optimizer
 from .preparation import Prepared, prepare
+from .probe import caches_embeddings, learner_of
 
 _CHECKPOINT = "checkpoint.safetensors"
+_WEIGHTS = "model.safetensors"
 # What torch.compile says on a CPU, and on a GPU; its classes of errors lie in private modules.
 _NO_COMPILER = ("No working C++ compiler found", "Failed to find C compiler")
 
@@ -44,6 +48,7 @@ def train(
     device: str = "auto",
     progress: bool = True,
     title: str | None = None,
+    init: str | Path | None = None,
 ) -> Run:
     """Train a recipe and leave a run folder. The test images are not looked at.
 
@@ -61,17 +66,19 @@ def train(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         progress: show a bar on standard error.
         title: of that bar; None is the recipe's name.
+        init: a run folder whose weights to start from, as ``train.init``.
 
     Raises:
         ConfigError: an unknown recipe, key or value, or a loss that is no longer a number.
         DataError: the data set is missing or corrupt.
-        RunError: `resume` names a run that cannot go on.
+        RunError: `resume` names a run that cannot go on, or `init` one that is not finished.
         DeviceError: this machine has no such device, too little memory, or no compiler where one
             is asked for.
         StorageError: `out` exists, no space, or no permission.
     """
     if resume is not None:
-        if recipe is not None or data is not None or seed is not None or overrides or out:
+        given = (recipe, data, seed, out, init)
+        if overrides or any(value is not None for value in given):
             raise ConfigError(
                 "a resumed run goes on with its own recipe, data and seed",
                 fix=f"Pass --resume {shlex.quote(str(resume))} alone",
@@ -81,6 +88,8 @@ def train(
     else:
         if recipe is None:
             raise ConfigError("train needs a recipe", fix="See `atelier train --list`")
+        if init is not None:
+            overrides = [*overrides, f"train.init={json.dumps(str(init))}"]
         resolved = resolve_recipe(recipe, data=data, seed=seed, overrides=overrides)
         path = Path(out) if out is not None else default_run_path(resolved)
         refuse_existing(path, overwrite=overwrite)
@@ -89,20 +98,28 @@ def train(
     precision = resolve_precision(resolved.train.precision, torch_device)
     keep_freed_memory()
     dataset = obtain_dataset(resolved.data, progress=progress)
-    prepared = prepare(resolved, dataset, torch_device)
+    resumed = None if resume is None else read_card(path)
+    prepared = prepare(resolved, dataset, torch_device, resumed=resumed)
+    probes = caches_embeddings(resolved)
+    if probes and resume is not None:  # a checkpoint has the head alone
+        prepared.model.load_state_dict(load_file(path / _WEIGHTS))
     # Before anything is written, for it may refuse.
-    optimizer = build_optimizer(prepared.model, resolved.train)
+    learner = learner_of(prepared, resolved, progress=progress)
+    optimizer = build_optimizer(learner.model, resolved.train)
+    freezing = Freezing(learner.model, resolved.train)
     environment = {
         "atelier": __version__,
         **describe_machine(torch_device),
         "precision": str(precision).removeprefix("torch."),
         "data_fingerprint": dataset.fingerprint,
+        "judged": "validation" if dataset.test is None else "test",
+        **(prepared.start.facts if prepared.start else {}),
     }
     if resume is None:
         state = None
-        _begin(path, resolved, environment)
+        _begin(path, resolved, environment, prepared, weights=probes)
     else:
-        _refuse_other_data(path, dataset)
+        refuse_other_data(path, dataset)
         state = load_checkpoint(path / _CHECKPOINT)
 
     latest = state
@@ -121,14 +138,15 @@ def train(
     try:
         with progress_bar(title or resolved.name, resolved.train.num_epochs, show=progress) as bar:
             latest = fit(
-                prepared.model,
-                prepared.batches,
+                learner.model,
+                learner.batches,
                 objective(label_smoothing=resolved.train.label_smoothing, class_weights=weights),
                 optimizer,
                 resolved.train,
                 seed=resolved.seed,
-                validate=prepared.validate,
+                validate=learner.validate,
                 state=state,
+                before_epoch=freezing,
                 after_epoch=after_epoch,
                 bar=bar,
                 precision=precision,
@@ -152,6 +170,7 @@ def train(
     finally:
         if latest is None:  # nothing was learned yet, and a half folder would be in the way
             shutil.rmtree(path, ignore_errors=True)
+    freezing.release()
     _finish(path, prepared, latest, interrupted=interrupted)
     return Run(path)
 
@@ -175,9 +194,9 @@ def resolve_recipe(
 
 
 def default_run_path(recipe: Recipe, parent: str | Path = "runs") -> Path:
-    """``PARENT/RECIPE-DATA-sSEED``."""
+    """``PARENT/RECIPE-DATA-sSEED``, a slash in the recipe's name as a dash."""
     data = Path(recipe.data).resolve().name
-    return Path(parent) / f"{recipe.name}-{data}-s{recipe.seed}"
+    return Path(parent) / f"{recipe.name.replace('/', '-')}-{data}-s{recipe.seed}"
 
 
 def can_resume(path: Path) -> bool:
@@ -185,7 +204,14 @@ def can_resume(path: Path) -> bool:
     return (path / _CHECKPOINT).is_file()
 
 
-def _begin(path: Path, recipe: Recipe, environment: dict[str, str | int]) -> None:
+def _begin(
+    path: Path,
+    recipe: Recipe,
+    environment: dict[str, str | int],
+    prepared: Prepared,
+    *,
+    weights: bool,
+) -> None:
     """Make the folder, with what is known before the first epoch."""
     if path.is_dir() and any(path.iterdir()) and not (path / "recipe.json").is_file():
         # To overwrite is to replace a run, never a folder of other things.
@@ -200,25 +226,40 @@ def _begin(path: Path, recipe: Recipe, environment: dict[str, str | int]) -> Non
             path.mkdir(parents=True)
         recipe.save(path / "recipe.json")
         write_json(path / "environment.json", environment)
+        _save_card(path, prepared)
+        if weights:  # of a backbone that no checkpoint will have
+            _save_weights(path, prepared)
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         raise
+
+
+def _save_weights(path: Path, prepared: Prepared) -> None:
+    with atomic_path(path / _WEIGHTS) as temporary:
+        save_file(copy_weights(prepared.model), temporary)
+
+
+def _save_card(path: Path, prepared: Prepared) -> None:
+    write_text(path / "model.json", prepared.card.model_dump_json(indent=2) + "\n")
 
 
 def _finish(path: Path, prepared: Prepared, state: TrainingState, *, interrupted: bool) -> None:
     """Write what makes the folder a whole run; `metrics.json` last, for it says so."""
     # An older evaluation was of other weights.
     (path / "predictions" / "test.npz").unlink(missing_ok=True)
-    prepared.model.load_state_dict(state.best)
-    with atomic_path(path / "model.safetensors") as temporary:
-        save_file(state.best, temporary)
-    write_text(path / "model.json", prepared.card.model_dump_json(indent=2) + "\n")
+    # Of a probe, the state has the head alone.
+    prepared.model.load_state_dict({**prepared.model.state_dict(), **state.best})
+    _save_weights(path, prepared)
+    _save_card(path, prepared)
     kept, accuracy = state.history[-1], None
     if prepared.validation is not None:
         if Recipe.load(path / "recipe.json").train.keep == "best":
             kept = max(state.history, key=lambda row: row["validation/accuracy"])
         predictions = prepared.predict(prepared.model, prepared.validation)
         predictions.save(path / "predictions" / "validation.npz")
+        calibration = fit_calibration(predictions)
+        if calibration is not None:
+            calibration.save(path)
         accuracy = float(predictions.correct.mean())
     cost = model_cost(prepared.model, prepared.card.image_shape)
     metrics: dict[str, Any] = {
@@ -247,11 +288,3 @@ def _recipe_to_resume(path: Path) -> Recipe:
             fix="For a longer training, train anew with --set train.num_epochs=...",
         )
     return Recipe.load(path / "recipe.json")
-
-
-def _refuse_other_data(path: Path, dataset: Dataset) -> None:
-    if read_json(path / "environment.json").get("data_fingerprint") != dataset.fingerprint:
-        raise RunError(
-            f"{path} was trained on other data than {dataset.name} holds now",
-            fix="Put the old data back, or train anew",
-        )

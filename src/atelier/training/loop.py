@@ -60,6 +60,7 @@ def fit(
     after_epoch: Callable[[TrainingState], None],
     bar: Bar,
     precision: torch.dtype = torch.float32,
+    before_epoch: Callable[[int], None] | None = None,
 ) -> TrainingState:
     """Train until the epochs are over or validation has stopped getting better.
 
@@ -70,6 +71,7 @@ def fit(
         after_epoch: called with the state after every epoch.
         bar: counts epochs.
         precision: what convolutions and matrix products are computed in.
+        before_epoch: told each epoch's number, from 1, before it; it may freeze parameters.
 
     Returns:
         The state after the last epoch; its `best` are the weights to keep.
@@ -103,6 +105,8 @@ def fit(
         schedule.observe(
             [a for row in history if (a := row.get("validation/accuracy")) is not None]
         )
+        if before_epoch is not None:
+            before_epoch(epoch)
         model.train()
         epoch_started = time.perf_counter()
         sums: dict[str, Tensor] = {}

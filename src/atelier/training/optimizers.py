@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import nn
 
 from ..config import TrainConfig
 from ..devices import leave_compiler_out
 from ..errors import ConfigError
+from ..models import Classifier
+from .layers import layer_groups
 from .muon import Muon
 
 
@@ -16,7 +20,8 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     of convolutions and SGD on the rest.
 
     Weight decay is kept off biases, norms and other vectors: shrinking them regularizes nothing.
-    Every group's `lr` is its peak; the loop multiplies it by the schedule's factor.
+    Every group's `lr` is its peak; the loop multiplies it by the schedule's factor. With
+    `config.layer_decay` below 1, each layer has a group, and a peak, of its own.
 
     Raises:
         ConfigError: Muon for a network without convolutions.
@@ -30,10 +35,12 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
                 fix="Set train.optimizer=adamw",
             )
         trained = [p for p in trained if p.ndim != 4]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
+    if config.layer_decay < 1:
+        groups = layer_groups(cast(Classifier, model), config)
     if config.optimizer == "muon":
         if not config.compile:  # torch's own optimizers import it in their steps all the same
             methods = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")

@@ -9,17 +9,20 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from ..config import Recipe
+from ..config import Recipe, TrainConfig
 from ..data import Dataset, ImageSplit, normalization_of, split_validation
 from ..data.augment import Augmenter
 from ..data.batches import Normalizer, TrainingBatches
+from ..data.mixing import Mixing
 from ..data.pruning import Pruning
-from ..errors import ConfigError
-from ..models import Classifier, build_model, fit_whitening
+from ..data.resolution import Growth
+from ..errors import ConfigError, DataError
+from ..models import Classifier, ImageShape, build_model, fit_whitening
 from ..predictions import Predictions
 from ..predictor import Predictor
 from ..runs import ModelCard
 from .loop import Validate
+from .transfer import Start, start_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Prepared:
         validation: what was held out; None where nothing was.
         card: what predictions by the model need.
         device: of the training.
+        start: where the weights come from; None where they were drawn.
     """
 
     model: Classifier
@@ -39,6 +43,7 @@ class Prepared:
     validation: ImageSplit | None
     card: ModelCard
     device: torch.device
+    start: Start | None = None
 
     @property
     def validate(self) -> Validate | None:
@@ -48,13 +53,7 @@ class Prepared:
         validation = self.validation
 
         def measure(model: nn.Module) -> dict[str, float]:
-            predictions = self.predict(model, validation)
-            with np.errstate(invalid="ignore"):  # the loop says it if the weights are no numbers
-                probs = predictions.probs[np.arange(len(predictions)), predictions.labels]
-            return {
-                "validation/loss": float(-np.log(np.maximum(probs, 1e-12)).mean()),
-                "validation/accuracy": float(predictions.correct.mean()),
-            }
+            return measures(self.predict(model, validation))
 
         return measure
 
@@ -63,12 +62,33 @@ class Prepared:
         return Predictor(model, self.card, device=str(self.device)).predict_split(split)
 
 
-def prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> Prepared:
+def measures(predictions: Predictions) -> dict[str, float]:
+    """What the loop is told of predictions for the validation part."""
+    with np.errstate(invalid="ignore"):  # the loop says it if the weights are no numbers
+        probs = predictions.probs[np.arange(len(predictions)), predictions.labels]
+    return {
+        "validation/loss": float(-np.log(np.maximum(probs, 1e-12)).mean()),
+        "validation/accuracy": float(predictions.correct.mean()),
+    }
+
+
+def prepare(
+    recipe: Recipe, dataset: Dataset, device: torch.device, *, resumed: ModelCard | None = None
+) -> Prepared:
     """Draw the validation part and the weights, and put the training part on the device.
 
+    Args:
+        recipe: of the run.
+        dataset: what it names.
+        device: of the training.
+        resumed: of a training that goes on: then its own checkpoint has the weights, and what they
+            once started from may be gone.
+
     Raises:
-        ConfigError: the network does not fit the images or the batch.
-        DataError: the data cannot be split as the recipe says.
+        ConfigError: the network does not fit the images, a size that they grow from, the batch, or
+            the weights to start from.
+        DataError: the data cannot be split as the recipe says, or no image counts.
+        RunError: `train.init` is no finished run.
     """
     chosen, validation = np.arange(len(dataset.train)), None
     if recipe.train.validation_share:
@@ -79,8 +99,14 @@ def prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> Prepared:
     mean, std = normalization_of(dataset.train.images, chosen)
     image_shape = (dataset.channels, *dataset.image_size)
     torch.manual_seed(recipe.seed)
-    model = build_model(recipe.model, image_shape, len(dataset.classes)).to(device)
-    model.to(memory_format=torch.channels_last)
+    model = build_model(recipe.model, image_shape, len(dataset.classes))
+    growth = _growth(recipe.train, model, image_shape)
+    start = None if resumed else start_of(recipe, model, image_shape, dataset.classes)
+    if resumed:
+        mean, std = resumed.mean, resumed.std
+    elif start is not None:
+        mean, std = start.normalization
+    model.to(device).to(memory_format=torch.channels_last)
     card = ModelCard(
         model=recipe.model,
         classes=dataset.classes,
@@ -93,23 +119,93 @@ def prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> Prepared:
     )
     normalize = Normalizer(mean, std, device)
     fill = normalize.byte(card.background).flatten()
-    augment = Augmenter(recipe.augment, fill, len(chosen), recipe.seed, device)
+    augment = Augmenter(
+        recipe.augment, fill, len(chosen), recipe.seed, device, mean=mean, std=std, growth=growth
+    )
+    mixing = None
+    if recipe.augment.mixup or recipe.augment.cutmix:
+        mixing = Mixing(recipe.augment, recipe.train.num_epochs)
     pruning = None
     if recipe.train.prune:
         # The last eighth of the epochs sees all images, as in the paper.
         last_epoch = recipe.train.num_epochs * 7 // 8
         pruning = Pruning(recipe.train.prune, last_epoch, len(chosen), device)
     batches = TrainingBatches(
-        dataset.train, chosen, recipe.train.batch_size, normalize, augment, device, pruning
+        dataset.train,
+        chosen,
+        recipe.train.batch_size,
+        normalize,
+        augment,
+        device,
+        pruning,
+        mixing=mixing,
+        balanced=recipe.train.sampling == "balanced",
+        weights=_image_weights(dataset, chosen),
     )
-    fit_whitening(model, batches.some)
+    if recipe.train.init is None:
+        fit_whitening(model, batches.some)
     if batches.batch_size == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
         raise ConfigError(
             "batch normalization needs two images or more in a batch",
             got=1,
             fix="Set train.batch_size=2 or model.batch_norm=false",
         )
-    return Prepared(model, batches, validation, card, device)
+    return Prepared(model, batches, validation, card, device, start)
+
+
+def _growth(config: TrainConfig, model: Classifier, image_shape: ImageShape) -> Growth | None:
+    """How the images of the training grow, once `model` has taken each of their sizes."""
+    if not config.start_size:
+        return None
+    channels, height, width = image_shape
+    if config.start_size > max(height, width):
+        raise ConfigError(
+            "train.start_size is larger than the images",
+            got=config.start_size,
+            allowed=f"up to {max(height, width)}",
+            fix="Set train.start_size=0 to train at the full size",
+        )
+    growth = Growth(config.start_size, config.grow_until, config.num_epochs, (height, width))
+    sizes = sorted({growth.size(epoch) for epoch in range(1, config.num_epochs + 1)})
+    taken = [size for size in sizes if _takes(model, (channels, *size))]
+    if taken == sizes:
+        return growth
+    larger = max(taken[0]) if taken and taken[0] != (height, width) else None
+    raise ConfigError(
+        f"the network cannot be trained on images that grow from {sizes[0][0]} x {sizes[0][1]} "
+        f"to {height} x {width} pixels, "
+        + ("for they are too small for it" if larger else "for it takes one size alone"),
+        fix="Set train.start_size=0"
+        + (f" or at least {larger}" if larger else ", or train resnet or speednet"),
+    )
+
+
+@torch.no_grad()
+def _takes(model: Classifier, image_shape: ImageShape) -> bool:
+    was_training = model.training
+    try:
+        model.eval()(torch.zeros(1, *image_shape))
+    except (RuntimeError, ValueError, AssertionError):  # whatever a network says of a wrong size
+        return False
+    finally:
+        model.train(was_training)
+    return True
+
+
+def _image_weights(
+    dataset: Dataset, chosen: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32] | None:
+    """What each chosen image counts, 1 on average, so that the learning rate means the same."""
+    if dataset.photos is None or dataset.photos.weights is None:
+        return None
+    weights = dataset.photos.weights[dataset.train.ids[chosen]]
+    mean = float(weights.mean())
+    if not mean > 0:
+        raise DataError(
+            f"the training images of {dataset.name} all have the weight 0",
+            fix="Give those to learn from a weight above 0",
+        )
+    return (weights / mean).astype(np.float32)
 
 
 def _background(images: npt.NDArray[np.uint8]) -> int:
