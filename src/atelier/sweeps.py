@@ -13,9 +13,9 @@ import numpy.typing as npt
 from .config import Recipe
 from .data import load_dataset
 from .errors import ConfigError, RunError, did_you_mean
-from .evaluation import Comparison, compare_predictions, evaluate
+from .evaluation import NO_TEST_PART, Comparison, compare_predictions, evaluate
 from .predictor import Predictor
-from .recipes import RECIPES
+from .recipes import RECIPES, is_recipe
 from .runs import Run
 from .training import can_resume, default_run_path, resolve_recipe, train
 
@@ -83,7 +83,7 @@ def gather(
     for target in targets:
         if isinstance(target, Run):
             found.append(target)
-        elif str(target) in RECIPES:
+        elif is_recipe(str(target)):
             found += [
                 resolve_recipe(str(target), data=data, seed=seed, overrides=overrides)
                 for seed in range(seeds)
@@ -127,6 +127,7 @@ def compare_runs(runs: Sequence[Run], *, device: str = "auto") -> Comparison:
     for label, group in labeled.items():
         if len({run.recipe.seed for run in group}) < len(group):
             raise RunError(f"two runs of {label} have the same seed", fix="Name each run once")
+    part = judged_part(runs)
     for run in runs:
         evaluate(run, device=device)
     milliseconds = _inference_ms({label: group[0] for label, group in labeled.items()}, device)
@@ -139,10 +140,27 @@ def compare_runs(runs: Sequence[Run], *, device: str = "auto") -> Comparison:
         for label, group in labeled.items()
     }
     seed_runs = {
-        label: [(run.recipe.seed, run.predictions("test")) for run in group]
+        label: [(run.recipe.seed, run.predictions(part)) for run in group]
         for label, group in labeled.items()
     }
-    return compare_predictions(seed_runs, costs)
+    note = NO_TEST_PART if part == "validation" else ""
+    return compare_predictions(seed_runs, costs, images=f"{part} images", note=note)
+
+
+def judged_part(runs: Sequence[Run]) -> str:
+    """The one part of the data that all the runs are judged by.
+
+    Raises:
+        RunError: some are judged by test images, others by validation images.
+    """
+    parts = {run.judged: run for run in runs}
+    if len(parts) > 1:
+        raise RunError(
+            f"{parts['test'].path} is judged by test images and {parts['validation'].path} by "
+            "validation images",
+            fix="Name runs on the same data",
+        )
+    return next(iter(parts))
 
 
 def _seed(run: Run) -> int:

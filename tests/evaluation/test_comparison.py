@@ -37,8 +37,8 @@ def test_a_clear_difference_is_said_with_its_counts():
     assert [row.name for row in result.rows] == ["cnn", "mlp"]
     (sentence,) = result.sentences
     assert sentence == (
-        "cnn is better than mlp here (seed 0): 90.00 % against 80.00 %; on 1,000 images 100 were "
-        "right only for cnn and 0 only for mlp, p < 0.001 (Holm)."
+        "cnn is better than mlp here (seed 0): 90.00 % against 80.00 %; on 1,000 test images 100 "
+        "were right only for cnn and 0 only for mlp, p < 0.001 (Holm)."
     )
 
 

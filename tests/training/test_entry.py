@@ -304,6 +304,7 @@ def test_the_folder_holds_what_it_should(finished_run):
         "metrics.json",
         "model.safetensors",
         "model.json",
+        "calibration.json",
         "predictions/validation.npz",
         "predictions/test.npz",
     }

@@ -15,8 +15,12 @@ from .application import AsJson, Data, Device, Overrides, Overwrite, Quiet, app
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     split: Annotated[
-        Literal["test", "validation"], typer.Option(help="Which images to judge by.")
-    ] = "test",
+        Literal["test", "validation"] | None,
+        typer.Option(
+            help="Which images to judge by. Default: test, where the data set has such a part.",
+            show_default=False,
+        ),
+    ] = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Predict again although predictions are kept.")
     ] = False,

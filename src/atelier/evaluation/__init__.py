@@ -1,5 +1,14 @@
 """What predictions are worth: metrics of one run, and comparison of several. Knows no torch."""
 
+from .calibration import (
+    AnswerRule,
+    CalibratedScores,
+    Calibration,
+    answer_rule,
+    calibration_of,
+    coverage_at,
+    fit_calibration,
+)
 from .comparison import (
     Comparison,
     ComparisonRow,
@@ -7,7 +16,7 @@ from .comparison import (
     PairedTest,
     compare_predictions,
 )
-from .final import evaluate
+from .final import NO_TEST_PART, evaluate, judged_images
 from .metrics import (
     ClassScore,
     Confusion,
@@ -19,6 +28,10 @@ from .metrics import (
 from .significance import holm, mcnemar_exact, seed_interval, wilson_interval
 
 __all__ = [
+    "NO_TEST_PART",
+    "AnswerRule",
+    "CalibratedScores",
+    "Calibration",
     "ClassScore",
     "Comparison",
     "ComparisonRow",
@@ -26,11 +39,16 @@ __all__ = [
     "Evaluation",
     "Pair",
     "PairedTest",
+    "answer_rule",
+    "calibration_of",
     "compare_predictions",
+    "coverage_at",
     "ece",
     "evaluate",
     "evaluate_predictions",
+    "fit_calibration",
     "holm",
+    "judged_images",
     "mcnemar_exact",
     "nll",
     "seed_interval",

@@ -50,7 +50,7 @@ class ComparisonRow:
     Attributes:
         name: the recipe.
         seeds: its seeds, ascending.
-        accuracies: the test accuracy of each seed, in 0..1.
+        accuracies: the accuracy of each seed, in 0..1.
         accuracy: their mean.
         seed_interval: the 95 % t interval of the mean over seeds; None for one seed.
         image_interval: the 95 % Wilson interval of one run with that accuracy on these images.
@@ -120,29 +120,37 @@ class Pair:
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Recipes on the same `n` test images: rows by accuracy, best first, and every pair."""
+    """Recipes on the same `n` images: rows by accuracy, best first, and every pair.
+
+    `images` is what the images are called, and `note` what a reader must know of them.
+    """
 
     n: int
     rows: tuple[ComparisonRow, ...]
     pairs: tuple[Pair, ...]
+    images: str = "test images"
+    note: str = ""
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """Which recipes differ, in plain words, one sentence or two for each pair."""
-        return tuple(_say(pair, self.n) for pair in self.pairs)
+        return tuple(_say(pair, f"{self.n:,} {self.images}") for pair in self.pairs)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the figures cover and what they do not."""
         notes = [
             (
-                f"Over images: Wilson's 95 % interval for one run on these {self.n:,} images; it "
-                "does not cover other seeds."
+                f"Over images: Wilson's 95 % interval for one run on these {self.n:,} "
+                f"{self.images}; it does not cover other seeds."
             )
         ]
+        if self.note:
+            notes.insert(0, f"{self.note[0].upper()}{self.note[1:]}.")
         if any(row.seed_interval for row in self.rows):
             notes.append(
-                "Over seeds: Student's 95 % interval of the mean, with the test images held fixed."
+                f"Over seeds: Student's 95 % interval of the mean, with the {self.images} held "
+                "fixed."
             )
         single = [row.name for row in self.rows if len(row.seeds) == 1]
         if single:
@@ -162,6 +170,7 @@ class Comparison:
         """Plain values for JSON."""
         return {
             "n": self.n,
+            "images": self.images,
             "rows": [asdict(row) for row in self.rows],
             "pairs": [asdict(pair) for pair in self.pairs],
             "sentences": list(self.sentences),
@@ -202,17 +211,25 @@ class Comparison:
         ]
 
 
-def compare_predictions(runs: SeedRuns, costs: Costs | None = None) -> Comparison:
-    """Compare recipes on the same test images; the module's docstring says how and why.
+def compare_predictions(
+    runs: SeedRuns,
+    costs: Costs | None = None,
+    *,
+    images: str = "test images",
+    note: str = "",
+) -> Comparison:
+    """Compare recipes on the same images; the module's docstring says how and why.
 
     Args:
-        runs: for each recipe name, its (seed, test predictions).
+        runs: for each recipe name, its (seed, predictions).
         costs: for each recipe name, what is known of `parameters`, `train_seconds` and
             `inference_ms_per_image`.
+        images: what the images are called.
+        note: what a reader must know of them.
 
     Raises:
         RunError: no runs, a seed twice in one recipe, predictions that cannot be evaluated, or
-            runs whose test images, labels or classes are not the same.
+            runs whose images, labels or classes are not the same.
     """
     if not runs or not all(runs.values()):
         raise RunError("there are no runs to compare", fix="Name at least one run for each recipe")
@@ -227,7 +244,9 @@ def compare_predictions(runs: SeedRuns, costs: Costs | None = None) -> Compariso
                 fix="Name each run once, or train with another --seed",
             )
         for seed, predictions in by_seed[name].items():
-            _refuse_other_images(reference, predictions, f"{name} (seed {seed})", reference_name)
+            _refuse_other_images(
+                reference, predictions, f"{name} (seed {seed})", reference_name, images
+            )
     costs = costs or {}
     rows = [_row(name, seeds, costs.get(name, {})) for name, seeds in by_seed.items()]
     rows.sort(key=lambda row: (-row.accuracy, row.name))
@@ -235,7 +254,7 @@ def compare_predictions(runs: SeedRuns, costs: Costs | None = None) -> Compariso
         _pair(a.name, by_seed[a.name], b.name, by_seed[b.name])
         for a, b in itertools.combinations(rows, 2)
     ]
-    return Comparison(len(reference), tuple(rows), tuple(_correct(pairs)))
+    return Comparison(len(reference), tuple(rows), tuple(_correct(pairs)), images, note)
 
 
 def _first(runs: SeedRuns) -> tuple[str, Predictions]:
@@ -245,11 +264,11 @@ def _first(runs: SeedRuns) -> tuple[str, Predictions]:
 
 
 def _refuse_other_images(
-    reference: Predictions, other: Predictions, name: str, reference_name: str
+    reference: Predictions, other: Predictions, name: str, reference_name: str, images: str
 ) -> None:
     same = {
         "classes": reference.classes == other.classes,
-        "test images": np.array_equal(reference.ids, other.ids),
+        images: np.array_equal(reference.ids, other.ids),
         "labels": np.array_equal(reference.labels, other.labels),
     }
     differing = [what for what, equal in same.items() if not equal]
@@ -258,7 +277,7 @@ def _refuse_other_images(
             f"{name} and {reference_name} cannot be compared: "
             f"their {' and '.join(differing)} are not the same",
             got=f"{len(other):,} and {len(reference):,} images",
-            fix="Compare runs that were evaluated on the same test set of one data set",
+            fix="Compare runs that were evaluated on the same images of one data set",
         )
 
 
@@ -311,7 +330,7 @@ def _correct(pairs: Sequence[Pair]) -> list[Pair]:
     return [replace(pair, tests=tuple(own)) for pair, own in zip(pairs, tests, strict=True)]
 
 
-def _say(pair: Pair, n: int) -> str:
+def _say(pair: Pair, images: str) -> str:
     test = pair.primary
     (a, b), only = (pair.a, pair.b), (test.only_a, test.only_b)
     shares = (test.accuracy_a, test.accuracy_b)
@@ -323,8 +342,8 @@ def _say(pair: Pair, n: int) -> str:
         else f"{pair.a} seed {test.seed_a}, {pair.b} seed {test.seed_b}"
     )
     facts = (
-        f"{percent(shares[0])} against {percent(shares[1])}; on {n:,} images {only[0]:,} were "
-        f"right only for {a} and {only[1]:,} only for {b}"
+        f"{percent(shares[0])} against {percent(shares[1])}; on {images} {only[0]:,} were right "
+        f"only for {a} and {only[1]:,} only for {b}"
     )
     others = [
         f"{other.seed_a} ({_outcome(pair, other)}, {p_value(other.p_holm)})"

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import ConfigError, RunError
-from .metrics import Evaluation, evaluate_predictions
+from .calibration import calibration_of, evaluate_calibrated
+from .metrics import Evaluation
 
 if TYPE_CHECKING:
+    from ..data import Dataset, ImageSplit
     from ..runs import Run
+
+NO_TEST_PART = "this data set has no test part: its validation images stand in for it"
 
 
 def evaluate(
     run: Run | str | Path,
     *,
-    split: Literal["test", "validation"] = "test",
+    split: Literal["test", "validation"] | None = None,
     refresh: bool = False,
     device: str = "auto",
 ) -> Evaluation:
@@ -23,7 +27,8 @@ def evaluate(
 
     Args:
         run: a handle or the path of a run folder.
-        split: ``test``, or ``validation``, which the training has looked at.
+        split: ``test``, or ``validation``, which the training has looked at; None is the test part
+            where the data set has one, else the validation part.
         refresh: predict again although predictions are kept.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -35,29 +40,50 @@ def evaluate(
     """
     from ..runs import Run
 
-    if split not in ("test", "validation"):
+    if split not in ("test", "validation", None):
         raise ConfigError("unknown split", got=split, allowed=["test", "validation"])
     run = run if isinstance(run, Run) else Run(run)
-    if refresh or not run.has_predictions(split):
-        _predict(run, split, device)
-    return evaluate_predictions(run.predictions(split))
+    part = split or run.judged
+    if refresh or not run.has_predictions(part):
+        _predict(run, part, device)
+    return evaluate_calibrated(
+        run.predictions(part),
+        calibration_of(run),
+        fitted_on=part == "validation",
+        images=f"{part} images",
+        note=NO_TEST_PART if part == run.judged == "validation" else "",
+    )
 
 
-def _predict(run: Run, split: str, device: str) -> None:
-    from ..data import load_dataset, split_validation
+def judged_images(run: Run, dataset: Dataset, part: str) -> ImageSplit:
+    """The images of a part, test or validation, as the run's training has cut it.
+
+    Raises:
+        ConfigError: the data set has no test part.
+        RunError: the run was trained on other data, or nothing was held out for validation.
+    """
+    from ..data import split_validation
+    from ..runs import refuse_other_data
+
+    refuse_other_data(run.path, dataset)
+    if part == "test":
+        if dataset.test is None:
+            raise ConfigError(
+                f"the data set {dataset.name} has no test part", fix="Use --split validation"
+            )
+        return dataset.test
+    if dataset.validation is not None:
+        return dataset.validation
+    share = run.recipe.train.validation_share
+    if not share:
+        raise RunError(f"{run.path} was trained on all training images: none were held out")
+    _, held_out = split_validation(dataset.train.labels, size=share, seed=run.recipe.seed)
+    return dataset.train.take(held_out)
+
+
+def _predict(run: Run, part: str, device: str) -> None:
+    from ..data import load_dataset
     from ..predictor import Predictor
 
-    dataset = load_dataset(run.recipe.data)
-    if run.environment.get("data_fingerprint") != dataset.fingerprint:
-        raise RunError(
-            f"{run.path} was trained on other data than {dataset.name} holds now",
-            fix="Put the old data back, or train anew",
-        )
-    images = dataset.judged[1]
-    if split == "validation":
-        share = run.recipe.train.validation_share
-        if not share:
-            raise RunError(f"{run.path} was trained on all training images: none were held out")
-        _, held_out = split_validation(dataset.train.labels, size=share, seed=run.recipe.seed)
-        images = dataset.train.take(held_out)
-    run.save_predictions(split, Predictor.of_run(run, device=device).predict_split(images))
+    images = judged_images(run, load_dataset(run.recipe.data), part)
+    run.save_predictions(part, Predictor.of_run(run, device=device).predict_split(images))

@@ -7,8 +7,9 @@ is that of Guo et al. 2017, arXiv 1706.04599.
 from __future__ import annotations
 
 import html
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from ..errors import RunError
 from ..predictions import Predictions
 from .significance import wilson_interval
 from .tables import html_table, percent, percent_range, text_table
+
+if TYPE_CHECKING:
+    from .calibration import CalibratedScores
 
 _TOP_CONFUSIONS = 10
 
@@ -62,6 +66,11 @@ class Evaluation:
         confusion: (K, K) int64, rows are true classes, columns predicted ones.
         nll: the mean negative log-likelihood of the true class, in nats.
         ece: the expected calibration error over 15 equal-width bins of the confidence.
+        images: what the images are called: test images, say.
+        note: what a reader must know of them; empty where they are what one expects.
+        calibrated: the scores of the calibrated probabilities, where the run has a temperature.
+        coverage: for shares of wrong answers, the largest share of the images, surest first, among
+            which no larger share is wrong.
     """
 
     n: int
@@ -76,11 +85,17 @@ class Evaluation:
     confusion: npt.NDArray[np.int64]
     nll: float
     ece: float
+    images: str = "images"
+    note: str = ""
+    calibrated: CalibratedScores | None = None
+    coverage: Mapping[float, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a score without a denominator is None."""
         return {
             "n": self.n,
+            "images": self.images,
+            "note": self.note,
             "accuracy": self.accuracy,
             "accuracy_interval_95": list(self.interval),
             "macro_precision": self.macro_precision,
@@ -89,6 +104,8 @@ class Evaluation:
             "balanced_accuracy": self.balanced_accuracy,
             "nll": self.nll,
             "ece": self.ece,
+            "calibrated": None if self.calibrated is None else asdict(self.calibrated),
+            "coverage_at_error": {f"{error:g}": part for error, part in self.coverage.items()},
             "per_class": [
                 {key: None if value != value else value for key, value in asdict(row).items()}
                 for row in self.per_class
@@ -115,7 +132,7 @@ class Evaluation:
     def _summary(self) -> list[str]:
         return [
             (
-                f"accuracy {percent(self.accuracy)} on {self.n:,} images (95 % interval "
+                f"accuracy {percent(self.accuracy)} on {self.n:,} {self.images} (95 % interval "
                 f"{percent_range(self.interval)}; other seeds are not covered)"
             ),
             (
@@ -124,6 +141,9 @@ class Evaluation:
                 f"balanced accuracy {percent(self.balanced_accuracy)}"
             ),
             f"NLL {self.nll:.4f} nats, calibration error (ECE) {percent(self.ece)}",
+            *([] if self.calibrated is None else [str(self.calibrated)]),
+            *([_say_coverage(self.coverage)] if self.coverage else []),
+            *([self.note] if self.note else []),
         ]
 
     def class_table(self) -> tuple[list[str], list[list[str]]]:
@@ -216,6 +236,11 @@ def ece(
     # |sum of correct - sum of confidence| is the bin's gap times its number of images.
     gap = np.bincount(index, weights=correct - confidence, minlength=bins)
     return float(np.abs(gap).sum() / len(labels))
+
+
+def _say_coverage(coverage: Mapping[float, float]) -> str:
+    shares = (f"{percent(part, 1)} for {percent(error, 0)}" for error, part in coverage.items())
+    return f"surest images among which few are wrong: {', '.join(shares)} wrong"
 
 
 def _refuse_unusable(predictions: Predictions) -> None:
