@@ -156,12 +156,12 @@ def test_a_folder_without_a_test_part_is_one_line(tmp_path, parts, write_folder)
 
 
 def test_an_empty_folder_is_one_line(tmp_path):
-    assert "has no training images" in one_line(tmp_path)
+    assert "has neither class folders nor IDX files; got 'nothing'" in one_line(tmp_path)
 
 
 def test_a_file_is_not_a_data_set(tmp_path):
-    (tmp_path / "data.csv").write_text("path,label\n")
-    assert "is a file" in one_line(tmp_path / "data.csv")
+    (tmp_path / "data.txt").write_text("path,label\n")
+    assert "is a file" in one_line(tmp_path / "data.txt")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_folder_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
     def refuse(_path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "is_file", refuse)
+    monkeypatch.setattr(Path, "iterdir", refuse)
     assert "Permission denied. Check the path and permissions" in one_line(tmp_path)
 
 

@@ -4,7 +4,7 @@ from .datasets import Dataset, ImageSplit, load_dataset, normalization_of
 from .explore import DatasetSummary, summarize
 from .images import LoadedImage, read_image
 from .sources import fetch, obtain_dataset
-from .splits import split_validation
+from .splits import split_validation, validation_of
 
 __all__ = [
     "Dataset",
@@ -18,4 +18,5 @@ __all__ = [
     "read_image",
     "split_validation",
     "summarize",
+    "validation_of",
 ]

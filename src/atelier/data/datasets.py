@@ -15,12 +15,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..config import PhotosConfig
 from ..errors import DataError, did_you_mean
 from .cache import cache_dir, open_arrays
 from .idx import read_idx
+from .photo_files import TABLE_SUFFIXES
 
 FASHION_MNIST = "fashion-mnist"
 SAMPLE = "fashion-mnist-sample"
+_ALLOWED = (
+    f"{FASHION_MNIST}, {SAMPLE}, a folder of IDX files, a folder of class folders of photos, "
+    "or a table of photos (.csv, .tsv, .parquet)"
+)
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -149,35 +155,43 @@ class Dataset:
         return int(height), int(width)
 
 
-def load_dataset(spec: str | Path) -> Dataset:
+def load_dataset(
+    spec: str | Path, photos: PhotosConfig | None = None, *, progress: bool = False
+) -> Dataset:
     """Load a data set that is already on this machine.
 
     Args:
         spec: ``fashion-mnist`` (after it was fetched once), ``fashion-mnist-sample`` (1,000 and
-            500 of its images, in this package), or a folder of IDX files. A folder that is
-            itself called like one of the two is reached by ``./fashion-mnist``.
+            500 of its images, in this package), a folder of IDX files, a folder of class folders
+            of photos (under train, validation and test, or not), or a table of photos (.csv, .tsv,
+            .parquet). A folder that is itself called like one of the two is reached by
+            ``./fashion-mnist``.
+        photos: how photos are read; None is the default.
+        progress: show bars on standard error where photos are read for the first time.
 
     Raises:
         DataError: unknown, not fetched yet, missing or corrupt.
+        StorageError: photos cannot be kept in the cache.
     """
     if spec == FASHION_MNIST:
         return open_cached(FASHION_MNIST)
     if spec == SAMPLE:
         return _load_sample()
-    folder = Path(spec).expanduser()
-    with readable(folder):
-        is_folder, exists = folder.is_dir(), folder.exists()
-    if is_folder:
-        return read_idx_folder(folder).dataset
+    path = Path(spec).expanduser()
+    with readable(path):
+        is_folder, exists = path.is_dir(), path.exists()
+        has_idx_files = is_folder and any("-ubyte" in entry.name for entry in path.iterdir())
+    if has_idx_files:
+        return read_idx_folder(path).dataset
+    if is_folder or (exists and path.suffix.lower() in TABLE_SUFFIXES):
+        from .photos import open_photos
+
+        return open_photos(path, photos, progress=progress)
     if exists:
-        raise DataError(
-            f"the data set {str(spec)!r} is a file",
-            allowed=f"{FASHION_MNIST}, {SAMPLE}, or a folder of IDX files",
-            fix="Give the folder that the file is in",
-        )
+        raise DataError(f"the data set {str(spec)!r} is a file", allowed=_ALLOWED)
     raise DataError(
-        f"there is no data set or folder {str(spec)!r}",
-        allowed=f"{FASHION_MNIST}, {SAMPLE}, or a folder of IDX files",
+        f"there is no data set, folder or table {str(spec)!r}",
+        allowed=_ALLOWED,
         fix=did_you_mean(str(spec), [FASHION_MNIST, SAMPLE]),
     )
 

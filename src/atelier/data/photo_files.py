@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ SUFFIXES = frozenset(
         *("gif", "bmp", "dib", "tif", "tiff"),
     )
 )
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 _LITTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 _HEAD_BYTES = 16
 _SIGNATURES = (
@@ -92,11 +94,6 @@ def list_photos(folder: str | Path) -> list[Path]:
     return [Path(path) for path in paths]
 
 
-def has_class_folders(folder: Path) -> bool:
-    """Whether there are folders in `folder` that could be classes or parts."""
-    return any(entry.is_dir() for entry in _entries(folder))
-
-
 def list_class_folders(folder: Path) -> PhotoSource:
     """The photos of ``FOLDER/CLASS/...`` or ``FOLDER/PART/CLASS/...``.
 
@@ -105,11 +102,21 @@ def list_class_folders(folder: Path) -> PhotoSource:
     begin as an image does. Names are compared in Unicode's form NFC.
 
     Raises:
-        DataError: parts stand beside classes, two names differ only by case or outer spaces, a
+        DataError: there are no class folders, parts stand beside classes, two names differ only by case or outer spaces, a
             class is not in the training part, there are fewer than two classes, or a folder
             cannot be read.
     """
-    folders = [entry for entry in _entries(folder) if entry.is_dir()]
+    entries = _entries(folder)
+    folders = [entry for entry in entries if entry.is_dir()]
+    if not folders:
+        kinds = Counter(Path(entry.name).suffix.lower() or "no suffix" for entry in entries)
+        found = ", ".join(f"{count:,} x {kind}" for kind, count in kinds.most_common(4))
+        raise DataError(
+            f"the folder {folder} has neither class folders nor IDX files",
+            got=found or "nothing",
+            allowed="a folder for each class with its photos in it, possibly under train, "
+            "validation and test; or four IDX files, train-images-idx3-ubyte ...",
+        )
     parts = _part_folders(folder, folders)
     notes: list[str] = []
     ignored: list[str] = []

@@ -23,7 +23,6 @@ from .photo_files import (
     shown_path,
 )
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 _DELIMITERS = ",;\t|"
 _SHOWN_ROWS = 5
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 
+from ..config import PhotosConfig
 from ..errors import DataError, StorageError
 from ..progress import Bar, progress_bar
 from ..storage import explained
@@ -272,7 +273,9 @@ SOURCES: tuple[tuple[str, Source], ...] = (
 )
 
 
-def obtain_dataset(spec: str, *, progress: bool = True) -> Dataset:
+def obtain_dataset(
+    spec: str, photos: PhotosConfig | None = None, *, progress: bool = True
+) -> Dataset:
     """`load_dataset`, which fetches Fashion-MNIST first if it is not on this machine yet.
 
     Raises:
@@ -281,4 +284,4 @@ def obtain_dataset(spec: str, *, progress: bool = True) -> Dataset:
     """
     if spec == FASHION_MNIST and not datasets.cached_path(spec).exists():
         return fetch(spec, progress=progress)
-    return datasets.load_dataset(spec)
+    return datasets.load_dataset(spec, photos, progress=progress)

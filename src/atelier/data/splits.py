@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from .datasets import Dataset, ImageSplit
 
 _Indices = npt.NDArray[np.int64]
 
@@ -53,6 +54,37 @@ def split_validation(
     validation = np.sort(np.concatenate(chosen)).astype(np.int64)
     training = np.delete(np.arange(len(array), dtype=np.int64), validation)
     return training, validation
+
+
+def validation_of(
+    dataset: Dataset, *, size: int | float, seed: int
+) -> tuple[_Indices, ImageSplit | None]:
+    """What a training learns from and what its choices are made by: the data set's own validation
+    part, or one cut from its training part.
+
+    Args:
+        dataset: photos that show the same, or that the source puts in a group, stay together.
+        size: as of `split_validation`; 0 is no validation, though the data set may have one.
+        seed: of the cut.
+
+    Returns:
+        (sorted positions in ``dataset.train``, the validation images or None).
+
+    Raises:
+        DataError: the training part cannot be cut so.
+    """
+    whole = np.arange(len(dataset.train), dtype=np.int64)
+    if not size:
+        return whole, None
+    if dataset.validation is not None:
+        return whole, dataset.validation
+    labels = dataset.train.labels
+    if dataset.photos is None:
+        training, held_out = split_validation(labels, size=size, seed=seed)
+    else:
+        groups = dataset.photos.groups[dataset.train.ids]
+        training, held_out = split_validation(labels, size=size, seed=seed, groups=groups)
+    return training, dataset.train.take(held_out)
 
 
 def _shares(counts: _Indices, total: int) -> _Indices:
