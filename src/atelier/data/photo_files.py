@@ -102,9 +102,9 @@ def list_class_folders(folder: Path) -> PhotoSource:
     begin as an image does. Names are compared in Unicode's form NFC.
 
     Raises:
-        DataError: there are no class folders, parts stand beside classes, two names differ only by case or outer spaces, a
-            class is not in the training part, there are fewer than two classes, or a folder
-            cannot be read.
+        DataError: there are no class folders or they stand beside parts, two names differ only by
+            case or outer spaces, a class is not in the training part, there are fewer than two
+            classes, or a folder cannot be read.
     """
     entries = _entries(folder)
     folders = [entry for entry in entries if entry.is_dir()]

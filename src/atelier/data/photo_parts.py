@@ -16,14 +16,23 @@ _Positions = npt.NDArray[np.int64]
 
 
 def groups_of_photos(photos: list[Photo], copies: _Positions) -> _Positions:
-    """(N,) the smallest position among all that copies, (P, 2), or the source's groups connect."""
+    """(N,) the first of the photos that a photo is connected with, by copies or by the source.
+
+    Args:
+        photos: N photos.
+        copies: (N,) for each the first that shows the same.
+    """
     firsts: dict[str, int] = {}
     links = [
         (firsts.setdefault(photo.group, position), position)
         for position, photo in enumerate(photos)
         if photo.group is not None
     ]
-    return _connected(len(photos), np.concatenate([copies, np.array(links, int).reshape(-1, 2)]))
+    if not links:
+        return copies
+    from .duplicates import groups_of  # not before it is needed, for it imports much
+
+    return groups_of(len(photos), [*enumerate(copies.tolist()), *links])
 
 
 def parts_of_photos(
@@ -35,6 +44,13 @@ def parts_of_photos(
 ) -> tuple[dict[str, _Positions], list[str]]:
     """The rows of each part that has some, and what is to be said of them.
 
+    Args:
+        listed: N photos.
+        labels: (N,) positions in its classes.
+        copies: (N,) for each photo the first that shows the same.
+        groups: (N,) for each the first that it must stay together with.
+        config: whether copies are kept, and how large a test part is cut.
+
     Raises:
         DataError: a test part cannot be cut, or nothing of a class is left to train on.
     """
@@ -44,10 +60,9 @@ def parts_of_photos(
         if config.test_share:
             parts, notes = _cut_test(listed, labels, groups, config.test_share)
     else:
-        connected = _connected(len(labels), copies)
-        if _reaching(parts, groups).sum() > _reaching(parts, connected).sum():
+        copied = _reaching(parts, copies)
+        if _reaching(parts, groups).sum() > copied.sum():
             notes.append("photos of one group stand in two parts, as the source puts them")
-        copied = _reaching(parts, connected)
         if copied.any() and config.keep_duplicates:
             notes.append(f"{copied.sum():,} photos show the same as one of a later part")
         elif copied.any():
@@ -102,11 +117,3 @@ def _refuse_unlearned(listed: PhotoSource, labels: _Positions, parts: _Positions
             "to train on: all show the same as validation or test photos",
             fix="Add others, or keep them with --set photos.keep_duplicates=true",
         )
-
-
-def _connected(count: int, pairs: _Positions) -> _Positions:
-    if not len(pairs):
-        return np.arange(count, dtype=np.int64)
-    from .duplicates import groups_of
-
-    return groups_of(count, [(int(i), int(j)) for i, j in pairs])

@@ -122,21 +122,22 @@ def _labels(listed: PhotoSource) -> _Positions:
 
 
 def _copies(cached: CachedPhotos, *, progress: bool) -> _Positions:
-    """(N, 2) pairs of photos that show the same, found once and kept beside the pixels."""
+    """(N,) for each photo the first that shows the same; found once and kept beside the pixels."""
     path = cached.rows_folder / "copies.npy"
     try:
         kept: _Positions = np.load(path, allow_pickle=False)
-        if kept.ndim == 2 and kept.dtype == np.int64 and kept.max(initial=-1) < len(cached.pixels):
+        if kept.shape == (len(cached.pixels),) and kept.dtype == np.int64:
             return kept
     except (OSError, ValueError, EOFError):  # not there yet, or damaged
         pass
-    from .duplicates import find_pairs
+    from .duplicates import find_pairs, groups_of
 
     found = find_pairs(cached.pixels, cached.hashes, progress=progress)
-    pairs = np.stack([found.first, found.second], axis=1)
+    pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
+    copies = groups_of(len(cached.pixels), pairs)
     with atomic_path(path) as temporary:
-        np.save(temporary, pairs, allow_pickle=False)
-    return pairs
+        np.save(temporary, copies, allow_pickle=False)
+    return copies
 
 
 def _fingerprint(
