@@ -14,9 +14,9 @@ def loads(monkeypatch):
     """The data sets that were loaded since, one entry each time."""
     seen, load = [], data.load_dataset
 
-    def counted(spec):
+    def counted(spec, *options):
         seen.append(spec)
-        return load(spec)
+        return load(spec, *options)
 
     monkeypatch.setattr(data, "load_dataset", counted)
     return seen

@@ -62,7 +62,7 @@ def judged_images(run: Run, dataset: Dataset, part: str) -> ImageSplit:
         ConfigError: the data set has no test part.
         RunError: the run was trained on other data, or nothing was held out for validation.
     """
-    from ..data import split_validation
+    from ..data import validation_of
     from ..runs import refuse_other_data
 
     refuse_other_data(run.path, dataset)
@@ -72,18 +72,18 @@ def judged_images(run: Run, dataset: Dataset, part: str) -> ImageSplit:
                 f"the data set {dataset.name} has no test part", fix="Use --split validation"
             )
         return dataset.test
-    if dataset.validation is not None:
-        return dataset.validation
     share = run.recipe.train.validation_share
-    if not share:
+    held_out = dataset.validation
+    if held_out is None:
+        held_out = validation_of(dataset, size=share, seed=run.recipe.seed)[1]
+    if held_out is None:
         raise RunError(f"{run.path} was trained on all training images: none were held out")
-    _, held_out = split_validation(dataset.train.labels, size=share, seed=run.recipe.seed)
-    return dataset.train.take(held_out)
+    return held_out
 
 
 def _predict(run: Run, part: str, device: str) -> None:
     from ..data import load_dataset
     from ..predictor import Predictor
 
-    images = judged_images(run, load_dataset(run.recipe.data), part)
+    images = judged_images(run, load_dataset(run.recipe.data, run.recipe.photos), part)
     run.save_predictions(part, Predictor.of_run(run, device=device).predict_split(images))
