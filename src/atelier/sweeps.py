@@ -198,7 +198,8 @@ def _inference_ms(runs: dict[str, Run], device: str) -> dict[str, float]:
     """Milliseconds per image in one batch: the median of rounds in which all take turns."""
     predictors: dict[str, tuple[Predictor, npt.NDArray[np.uint8]]] = {}
     for label, run in runs.items():
-        images = load_dataset(run.recipe.data).train.images[:_TIMED_IMAGES]
+        dataset = load_dataset(run.recipe.data, run.recipe.photos)
+        images = dataset.train.images[:_TIMED_IMAGES]
         predictors[label] = Predictor.of_run(run, device=device), np.array(images)
     seconds: dict[str, list[float]] = {label: [] for label in runs}
     for turn in range(_TIMED_ROUNDS + 1):

@@ -19,7 +19,8 @@ app = typer.Typer(
 Data = Annotated[
     str | None,
     typer.Option(
-        help="fashion-mnist, fashion-mnist-sample, or a folder of IDX files. "
+        help="fashion-mnist, fashion-mnist-sample, a folder of IDX files, a folder of class "
+        "folders of photos, or a table of photos (.csv, .parquet). "
         "Default: the recipe's own, fashion-mnist.",
         show_default=False,
     ),

@@ -54,6 +54,10 @@ def train(
     list_recipes: Annotated[
         bool, typer.Option("--list", help="Show the recipes with their cost, and stop.")
     ] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Leave out photos that cannot be read, and list them."),
+    ] = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -67,7 +71,7 @@ def train(
         recipe,
         data=data,
         seed=seed,
-        overrides=overrides or [],
+        overrides=[*(overrides or []), *(["photos.skip_bad=true"] if skip_bad else [])],
         out=out,
         overwrite=overwrite,
         resume=resume,

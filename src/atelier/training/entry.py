@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ from .optimizers import build_optimizer
 from .preparation import Prepared, prepare
 from .probe import caches_embeddings, learner_of
 
+Say = Callable[[str], None]
+
 _CHECKPOINT = "checkpoint.safetensors"
 _WEIGHTS = "model.safetensors"
 # What torch.compile says on a CPU, and on a GPU; its classes of errors lie in private modules.
@@ -49,6 +53,7 @@ def train(
     progress: bool = True,
     title: str | None = None,
     init: str | Path | None = None,
+    say: Say | None = None,
 ) -> Run:
     """Train a recipe and leave a run folder. The test images are not looked at.
 
@@ -67,6 +72,7 @@ def train(
         progress: show a bar on standard error.
         title: of that bar; None is the recipe's name.
         init: a run folder whose weights to start from, as ``train.init``.
+        say: receives each sentence on what was chosen or left out; standard error by default.
 
     Raises:
         ConfigError: an unknown recipe, key or value, or a loss that is no longer a number.
@@ -97,7 +103,10 @@ def train(
     torch_device = resolve_device(device)
     precision = resolve_precision(resolved.train.precision, torch_device)
     keep_freed_memory()
-    dataset = obtain_dataset(resolved.data, progress=progress)
+    dataset = obtain_dataset(resolved.data, resolved.photos, progress=progress)
+    if dataset.photos is not None:
+        for note in dataset.photos.notes:
+            (say or _say)(note)
     resumed = None if resume is None else read_card(path)
     prepared = prepare(resolved, dataset, torch_device, resumed=resumed)
     probes = caches_embeddings(resolved)
@@ -173,6 +182,10 @@ def train(
     freezing.release()
     _finish(path, prepared, latest, interrupted=interrupted)
     return Run(path)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def resolve_recipe(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..config import Recipe, TrainConfig
-from ..data import Dataset, ImageSplit, normalization_of, split_validation
+from ..data import Dataset, ImageSplit, normalization_of, validation_of
 from ..data.augment import Augmenter
 from ..data.batches import Normalizer, TrainingBatches
 from ..data.mixing import Mixing
@@ -90,12 +90,8 @@ def prepare(
         DataError: the data cannot be split as the recipe says, or no image counts.
         RunError: `train.init` is no finished run.
     """
-    chosen, validation = np.arange(len(dataset.train)), None
-    if recipe.train.validation_share:
-        chosen, held_out = split_validation(
-            dataset.train.labels, size=recipe.train.validation_share, seed=recipe.seed
-        )
-        validation = dataset.train.take(held_out)
+    share = recipe.train.validation_share
+    chosen, validation = validation_of(dataset, size=share, seed=recipe.seed)
     mean, std = normalization_of(dataset.train.images, chosen)
     image_shape = (dataset.channels, *dataset.image_size)
     torch.manual_seed(recipe.seed)
