@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .data import ImageSplit, read_image
-from .data.augment import pad_images
+from .data import ImageSplit, LoadedImage, read_image
 from .data.batches import Normalizer
+from .data.geometry import pad_images
+from .data.images import Invert
 from .devices import keep_freed_memory, resolve_device
+from .errors import ImageError
 from .predictions import Predictions
 from .runs import ModelCard, Run
 
 _BATCH_SIZE = 256
+_BATCH_BYTES = 4 * 2**20  # of pixels; what a network makes of them is a few hundred times as much
 
 
-@dataclass(frozen=True)
-class ImagePrediction:
+class FileLogits(NamedTuple):
     """What the model says about one file.
 
     Attributes:
         path: of the image.
-        probs: class name to probability, the likeliest first.
+        logits: (K,) float32.
         inverted: whether light and dark were swapped, for the model knows a dark background.
     """
 
     path: str
-    probs: dict[str, float]
+    logits: npt.NDArray[np.float32]
     inverted: bool
-
-    @property
-    def predicted(self) -> str:
-        """The likeliest class."""
-        return next(iter(self.probs))
 
 
 class Predictor:
@@ -69,9 +69,10 @@ class Predictor:
 
     @torch.inference_mode()
     def logits(
-        self, images: npt.NDArray[np.uint8], batch_size: int = _BATCH_SIZE
+        self, images: npt.NDArray[np.uint8], batch_size: int | None = None
     ) -> npt.NDArray[np.float32]:
-        """(N, K) logits of (N, C, H, W) bytes."""
+        """(N, K) logits of (N, C, H, W) bytes; None is a batch that fits any memory."""
+        batch_size = batch_size or self._batch_size
         parts = []
         for start in range(0, len(images), batch_size):
             # A copy: torch wants to own writable memory, and the data may be a read-only map.
@@ -103,52 +104,69 @@ class Predictor:
         """Predictions for labeled images."""
         return Predictions(split.ids, split.labels, self.logits(split.images), self.card.classes)
 
-    def predict_files(
-        self, paths: Sequence[str | Path], *, invert: Literal["auto", "yes", "no"] = "auto"
-    ) -> list[ImagePrediction]:
-        """Classes and probabilities of image files of any size and mode.
+    def of_files(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        invert: Invert = "auto",
+        on_bad: Callable[[str, ImageError], None] | None = None,
+    ) -> Iterator[FileLogits]:
+        """The logits of image files of any size and mode, in their order.
+
+        Files are read by several threads, a batch ahead of the network: memory does not grow with
+        their number.
+
+        Args:
+            paths: of the files.
+            invert: as of `read_image`.
+            on_bad: told of each file that cannot be read, which is then left out.
 
         Raises:
-            ImageError: a file is missing, not an image, damaged or too large.
+            ImageError: without `on_bad`, the first file that is missing, not an image, damaged or
+                too large.
         """
         channels, height, width = self.card.image_shape
-        loaded = [
-            read_image(path, channels=channels, image_size=(height, width), invert=invert)
-            for path in paths
-        ]
-        if not loaded:
-            return []
-        pixels = np.stack([image.pixels for image in loaded])
-        labels = np.zeros(len(loaded), np.int64)  # unknown; only the probabilities are read
-        all_probs = Predictions(labels, labels, self.logits(pixels), self.card.classes).probs
-        results = []
-        for path, image, probs in zip(paths, loaded, all_probs, strict=True):
-            order = probs.argsort()[::-1]
-            ranked = {self.card.classes[i]: float(probs[i]) for i in order}
-            results.append(ImagePrediction(str(path), ranked, image.inverted))
-        return results
+        left = iter(map(str, paths))
+        pool = ThreadPoolExecutor(_cores(), "images")
+
+        def read(path: str) -> LoadedImage:
+            return read_image(path, channels=channels, image_size=(height, width), invert=invert)
+
+        def read_ahead() -> list[tuple[str, Future[LoadedImage]]]:
+            some = itertools.islice(left, self._batch_size)
+            return [(path, pool.submit(read, path)) for path in some]
+
+        # Around all threads: each would put back what another has just changed.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                coming = read_ahead()
+                while coming:
+                    batch, coming = coming, read_ahead()
+                    loaded: list[tuple[str, LoadedImage]] = []
+                    for path, future in batch:
+                        try:
+                            loaded.append((path, future.result()))
+                        except ImageError as error:
+                            if on_bad is None:
+                                raise
+                            on_bad(path, error)
+                    if not loaded:
+                        continue
+                    logits = self.logits(np.stack([image.pixels for _, image in loaded]))
+                    for (path, image), row in zip(loaded, logits, strict=True):
+                        yield FileLogits(path, row, image.inverted)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    @property
+    def _batch_size(self) -> int:
+        channels, height, width = self.card.image_shape
+        return max(1, min(_BATCH_SIZE, _BATCH_BYTES // (channels * height * width)))
 
 
-def predict(
-    run: Run | str | Path,
-    images: Sequence[str | Path],
-    *,
-    invert: Literal["auto", "yes", "no"] = "auto",
-    device: str = "auto",
-) -> list[ImagePrediction]:
-    """Classes and probabilities of image files, by a trained run.
-
-    Args:
-        run: a handle or the path of a run folder.
-        images: paths of JPEG, PNG, WebP, GIF, BMP or TIFF files of any size and mode.
-        invert: swap light and dark: ``auto`` does so for pictures on a light background when the
-            model reads grey images, whose garments are light on black.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-
-    Raises:
-        RunError: the run folder cannot be used.
-        ImageError: a file is missing, not an image, damaged or too large.
-        DeviceError: this machine has no such device.
-    """
-    run = run if isinstance(run, Run) else Run(run)
-    return Predictor.of_run(run, device=device).predict_files(images, invert=invert)
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # on other systems than Linux
+        return os.cpu_count() or 1

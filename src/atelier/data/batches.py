@@ -14,7 +14,9 @@ from torch import Tensor
 
 from .augment import Augmenter
 from .datasets import ImageSplit
+from .mixing import Mixed, Mixing
 from .pruning import Pruning
+from .sampling import balanced_order
 
 
 class Normalizer:
@@ -51,6 +53,7 @@ class Batch:
         labels: (N,) int64.
         positions: (N,) int64, places in the training set.
         weights: (N,) what each image's loss counts in the mean; None where all count the same.
+        mixed: which other image is in each, and how much; None where none is.
         observe: to be told each image's loss, (N,), where something is learned from it.
     """
 
@@ -58,6 +61,7 @@ class Batch:
     labels: Tensor
     positions: Tensor
     weights: Tensor | None = None
+    mixed: Mixed | None = None
     observe: Callable[[Tensor], None] | None = None
 
 
@@ -76,6 +80,10 @@ class TrainingBatches:
         augment: changes batches.
         device: of the training.
         pruning: leaves out images; None takes all.
+        mixing: mixes images within a batch; None leaves them apart.
+        balanced: whether an epoch takes each class as often as the others, instead of each image
+            once. Not together with pruning.
+        weights: (N,) float32, what each image counts in the loss; None where all count the same.
     """
 
     def __init__(
@@ -87,6 +95,10 @@ class TrainingBatches:
         augment: Augmenter,
         device: torch.device,
         pruning: Pruning | None = None,
+        *,
+        mixing: Mixing | None = None,
+        balanced: bool = False,
+        weights: npt.NDArray[np.float32] | None = None,
     ) -> None:
         with warnings.catch_warnings():
             # torch warns of memory that it may not write to, and nothing here writes to it. A copy
@@ -99,6 +111,9 @@ class TrainingBatches:
         self.normalize = normalize
         self.augment = augment
         self.pruning = pruning
+        self.mixing = mixing
+        self.balanced = balanced
+        self.weights = None if weights is None else torch.from_numpy(weights).to(device)
         self._taken = len(self.labels)  # images of the epoch at hand
 
     def __len__(self) -> int:
@@ -130,20 +145,36 @@ class TrainingBatches:
     def epoch(self, epoch: int, seed: int) -> Iterator[Batch]:
         """The batches of one epoch, counted from 1; the same seed gives the same batches."""
         self.augment.start_epoch(epoch, seed)
+        if self.mixing is not None:
+            self.mixing.start_epoch(seed)
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
-        weights = None
+        if self.balanced:
+            order = balanced_order(self.labels, generator)
+        else:
+            order = torch.randperm(len(self.labels), generator=generator)
+        order = order.to(self.labels.device)
+        weights = self.weights
         if self.pruning is not None:
-            weights = self.pruning.weights(epoch)
+            weights = _product(weights, self.pruning.weights(epoch))
             order = self.pruning(order, epoch, generator)
         self._taken = len(order)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             positions = order[start : start + self.batch_size]
             images = self.augment(self.normalize(self.images[self.chosen[positions]]), positions)
+            mixed = None
+            if self.mixing is not None:
+                images, mixed = self.mixing(images, epoch - 1 + start / len(order))
             yield Batch(
                 images,
                 self.labels[positions],
                 positions,
                 weights=None if weights is None else weights[positions],
+                mixed=mixed,
                 observe=None if self.pruning is None else partial(self.pruning.observe, positions),
             )
+
+
+def _product(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first * second

@@ -13,6 +13,7 @@ from ..config import AugmentConfig
 from ..data import Dataset, load_dataset
 from ..data.augment import Augmenter
 from ..data.batches import Normalizer
+from ..data.mixing import Mixing
 from ..errors import RunError
 from ..evaluation import Comparison, evaluate
 from ..progress import progress_bar
@@ -105,28 +106,36 @@ def augmented_examples(
     *,
     variants: int = _VARIANTS,
     seed: int = 0,
+    background: int = 0,
 ) -> npt.NDArray[np.uint8]:
     """What augmentation makes of some images, to be looked at.
 
     Args:
-        images: (N, C, H, W) uint8 with a dark background.
+        images: (N, C, H, W) uint8.
         config: the augmentation.
         variants: V, draws for each image.
         seed: of the draws.
+        background: byte that comes in at the edges, where the augmentation does not reflect them.
 
     Returns:
         (N, V, C, H, W) uint8.
     """
     channels = images.shape[1]
     # Bytes as floats around the mean, so that what is set to the mean is seen as gray.
-    normalize = Normalizer([0.5] * channels, [0.25] * channels, torch.device("cpu"))
-    fill = normalize(torch.zeros(1, channels, 1, 1, dtype=torch.uint8)).flatten()
-    augment = Augmenter(config, fill, len(images), seed, torch.device("cpu"))
+    mean, std = [0.5] * channels, [0.25] * channels
+    normalize = Normalizer(mean, std, torch.device("cpu"))
+    fill = normalize.byte(background).flatten()
+    augment = Augmenter(config, fill, len(images), seed, torch.device("cpu"), mean=mean, std=std)
+    # One epoch, so that nothing has come to its end.
+    mixing = Mixing(config, num_epochs=1) if config.mixup or config.cutmix else None
     positions = torch.arange(len(images))
     drawn = []
     for variant in range(variants):
         augment.start_epoch(variant + 1, seed + variant)
         floats = augment(normalize(torch.from_numpy(np.array(images))), positions)
+        if mixing is not None:
+            mixing.start_epoch(seed + variant)
+            floats, _ = mixing(floats, done=0.0)
         drawn.append((floats * 0.25 + 0.5).clamp(0, 1).mul(255).round().byte().numpy())
     return np.stack(drawn, axis=1)
 
@@ -139,4 +148,5 @@ def _augmented(
     first = [int(np.argmax(dataset.train.labels == k)) for k in range(len(dataset.classes))]
     images = dataset.train.images[first[:: max(1, len(first) // _AUGMENTED_IMAGES)]]
     images = np.array(images[:_AUGMENTED_IMAGES])
-    return images, augmented_examples(images, run.recipe.augment)
+    shown = augmented_examples(images, run.recipe.augment, background=run.card.background)
+    return images, shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ Objective = Callable[[nn.Module, Batch], tuple[Tensor, Logs]]
 
 
 def supervised(*, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> Objective:
-    """Cross-entropy with the labels.
+    """Cross-entropy with the labels; of a mixed image, with those of both in it, each by its share.
 
     Args:
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016,
@@ -25,16 +26,18 @@ def supervised(*, label_smoothing: float = 0.0, class_weights: Tensor | None = N
 
     def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Logs]:
         logits: Tensor = model(batch.images).float()  # the loss needs more than bfloat16's 8 bits
-        losses = F.cross_entropy(
-            logits,
-            batch.labels,
-            weight=class_weights,
-            label_smoothing=label_smoothing,
-            reduction="none",
-        )
+
+        def losses(labels: Tensor) -> Tensor:
+            return F.cross_entropy(
+                logits,
+                labels,
+                weight=class_weights,
+                label_smoothing=label_smoothing,
+                reduction="none",
+            )
+
         loss = _mean(losses, batch, class_weights)
-        accuracy = (logits.detach().argmax(dim=1) == batch.labels).float().mean()
-        return loss, {"loss": loss.detach(), "accuracy": accuracy}
+        return loss, {"loss": loss.detach(), "accuracy": _accuracy(logits, batch)}
 
     return objective
 
@@ -46,30 +49,61 @@ def each_member(*, label_smoothing: float = 0.0, class_weights: Tensor | None = 
 
     def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Logs]:
         logits: Tensor = model(batch.images, each=True).float()
-        losses = F.cross_entropy(
-            logits.flatten(0, 1),
-            batch.labels.repeat_interleave(logits.shape[1]),
-            weight=class_weights,
-            label_smoothing=label_smoothing,
-            reduction="none",
-        )
-        loss = _mean(losses.view(logits.shape[:2]).mean(dim=1), batch, class_weights)
-        accuracy = (logits.detach().mean(dim=1).argmax(dim=1) == batch.labels).float().mean()
+
+        def losses(labels: Tensor) -> Tensor:
+            every = F.cross_entropy(
+                logits.flatten(0, 1),
+                labels.repeat_interleave(logits.shape[1]),
+                weight=class_weights,
+                label_smoothing=label_smoothing,
+                reduction="none",
+            )
+            return every.view(logits.shape[:2]).mean(dim=1)
+
+        loss = _mean(losses, batch, class_weights)
         # A sum over the members, so that each has the gradient that it would have alone.
-        return loss * logits.shape[1], {"loss": loss.detach(), "accuracy": accuracy}
+        logs = {"loss": loss.detach(), "accuracy": _accuracy(logits.mean(dim=1), batch)}
+        return loss * logits.shape[1], logs
 
     return objective
 
 
-def _mean(losses: Tensor, batch: Batch, class_weights: Tensor | None) -> Tensor:
-    """Of (N,) losses, which have their class's weight in them, as the batch counts its images."""
-    if batch.observe is not None:
-        batch.observe(losses.detach())
+def _mean(
+    losses_of: Callable[[Tensor], Tensor], batch: Batch, class_weights: Tensor | None
+) -> Tensor:
+    """The loss of a batch, as it counts its images.
+
+    Args:
+        losses_of: from (N,) labels to (N,) losses, which have their class's weight in them.
+    """
+    losses = losses_of(batch.labels)
+    observed = losses.detach()
+    counts = None if class_weights is None else class_weights[batch.labels]
     if batch.weights is not None:
         losses = losses * batch.weights
-    if class_weights is None:
-        return losses.mean()
-    return losses.sum() / class_weights[batch.labels].sum()
+    if batch.mixed is not None:
+        partners, share = batch.mixed
+        others = losses_of(batch.labels[partners])
+        observed = others.detach().lerp(observed, share)
+        if batch.weights is not None:
+            others = others * batch.weights[partners]
+        losses = others.lerp(losses, share)
+        if counts is not None:
+            counts = counts[partners].lerp(counts, share)
+    if batch.observe is not None:
+        batch.observe(observed)
+    return losses.mean() if counts is None else losses.sum() / counts.sum()
+
+
+@torch.no_grad()
+def _accuracy(logits: Tensor, batch: Batch) -> Tensor:
+    """Of (N, K) logits; for a mixed image, the share of it whose label is predicted."""
+    predicted = logits.argmax(dim=1)
+    right = (predicted == batch.labels).float()
+    if batch.mixed is not None:
+        partners, share = batch.mixed
+        right = (predicted == batch.labels[partners]).float().lerp(right, share)
+    return right.mean()
 
 
 def balanced_class_weights(labels: Tensor, num_classes: int) -> Tensor:
