@@ -72,6 +72,21 @@ class TrainConfig(Strict):
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 1 / 12
     """Share of the training images held out, stratified: 5,000 of Fashion-MNIST's 60,000.
     0 trains on all images: then the schedule is fixed and the last weights are kept."""
+    init: str | None = None
+    """A run folder whose weights to start from; its network must be of the same architecture."""
+    freeze: Literal["none", "backbone"] = "none"
+    """backbone trains the head alone (a linear probe), on embeddings that are computed once where
+    nothing changes the images."""
+    unfreeze_epochs: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """With freeze=backbone: after so many epochs the topmost stage is trained too, after twice as
+    many the one below it, and so on (gradual unfreezing); 0 leaves all of them frozen."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The learning rate of each layer, or block, as a share of that of the next one up; the head
+    has train.lr. 1 for one rate everywhere."""
+    cached_views: Annotated[int, Field(ge=0, le=64)] = 0
+    """With a frozen backbone and an augmentation: embed so many augmented views of each image once
+    and train on them, a view drawn anew in each epoch. 0 augments anew in each epoch, through the
+    whole network."""
 
     @model_validator(mode="after")
     def _one_choice_of_images(self) -> Self:
@@ -110,5 +125,23 @@ class TrainConfig(Strict):
             raise ValueError(
                 f"warmup_epochs ({self.warmup_epochs:g}) must be less than num_epochs "
                 f"({self.num_epochs}): set train.warmup_epochs too"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _layers_can_be_trained_so(self) -> Self:
+        if self.freeze == "none" and (self.unfreeze_epochs or self.cached_views):
+            word = "unfreeze_epochs" if self.unfreeze_epochs else "cached_views"
+            raise ValueError(f"{word} needs a frozen backbone: set train.freeze=backbone")
+        if self.unfreeze_epochs and self.cached_views:
+            raise ValueError("cached_views needs a backbone that stays frozen: unfreeze_epochs=0")
+        if self.optimizer == "muon" and self.layer_decay < 1:
+            raise ValueError(
+                "layer_decay is for adam, adamw and sgd, and muon has rates of its own: "
+                "set train.optimizer=adamw or train.layer_decay=1"
+            )
+        if self.optimizer == "muon" and self.freeze != "none" and not self.unfreeze_epochs:
+            raise ValueError(
+                "muon trains the filters, and all of them are frozen: set train.optimizer=adamw"
             )
         return self

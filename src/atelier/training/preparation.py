@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..config import Recipe, TrainConfig
-from ..data import Dataset, ImageSplit, normalization_of, split_validation
+from ..data import Dataset, ImageSplit, normalization_of, validation_of
 from ..data.augment import Augmenter
 from ..data.batches import Normalizer, TrainingBatches
 from ..data.mixing import Mixing
@@ -22,6 +22,7 @@ from ..predictions import Predictions
 from ..predictor import Predictor
 from ..runs import ModelCard
 from .loop import Validate
+from .transfer import Start, start_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Prepared:
         validation: what was held out; None where nothing was.
         card: what predictions by the model need.
         device: of the training.
+        start: where the weights come from; None where they were drawn.
     """
 
     model: Classifier
@@ -41,6 +43,7 @@ class Prepared:
     validation: ImageSplit | None
     card: ModelCard
     device: torch.device
+    start: Start | None = None
 
     @property
     def validate(self) -> Validate | None:
@@ -50,13 +53,7 @@ class Prepared:
         validation = self.validation
 
         def measure(model: nn.Module) -> dict[str, float]:
-            predictions = self.predict(model, validation)
-            with np.errstate(invalid="ignore"):  # the loop says it if the weights are no numbers
-                probs = predictions.probs[np.arange(len(predictions)), predictions.labels]
-            return {
-                "validation/loss": float(-np.log(np.maximum(probs, 1e-12)).mean()),
-                "validation/accuracy": float(predictions.correct.mean()),
-            }
+            return measures(self.predict(model, validation))
 
         return measure
 
@@ -65,24 +62,46 @@ class Prepared:
         return Predictor(model, self.card, device=str(self.device)).predict_split(split)
 
 
-def prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> Prepared:
+def measures(predictions: Predictions) -> dict[str, float]:
+    """What the loop is told of predictions for the validation part."""
+    with np.errstate(invalid="ignore"):  # the loop says it if the weights are no numbers
+        probs = predictions.probs[np.arange(len(predictions)), predictions.labels]
+    return {
+        "validation/loss": float(-np.log(np.maximum(probs, 1e-12)).mean()),
+        "validation/accuracy": float(predictions.correct.mean()),
+    }
+
+
+def prepare(
+    recipe: Recipe, dataset: Dataset, device: torch.device, *, resumed: ModelCard | None = None
+) -> Prepared:
     """Draw the validation part and the weights, and put the training part on the device.
 
+    Args:
+        recipe: of the run.
+        dataset: what it names.
+        device: of the training.
+        resumed: of a training that goes on: then its own checkpoint has the weights, and what they
+            once started from may be gone.
+
     Raises:
-        ConfigError: the network does not fit the images, a size that they grow from, or the batch.
+        ConfigError: the network does not fit the images, a size that they grow from, the batch, or
+            the weights to start from.
         DataError: the data cannot be split as the recipe says, or no image counts.
+        RunError: `train.init` is no finished run.
     """
-    chosen, validation = np.arange(len(dataset.train)), None
-    if recipe.train.validation_share:
-        chosen, held_out = split_validation(
-            dataset.train.labels, size=recipe.train.validation_share, seed=recipe.seed
-        )
-        validation = dataset.train.take(held_out)
+    share = recipe.train.validation_share
+    chosen, validation = validation_of(dataset, size=share, seed=recipe.seed)
     mean, std = normalization_of(dataset.train.images, chosen)
     image_shape = (dataset.channels, *dataset.image_size)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, image_shape, len(dataset.classes))
     growth = _growth(recipe.train, model, image_shape)
+    start = None if resumed else start_of(recipe, model, image_shape, dataset.classes)
+    if resumed:
+        mean, std = resumed.mean, resumed.std
+    elif start is not None:
+        mean, std = start.normalization
     model.to(device).to(memory_format=torch.channels_last)
     card = ModelCard(
         model=recipe.model,
@@ -119,14 +138,15 @@ def prepare(recipe: Recipe, dataset: Dataset, device: torch.device) -> Prepared:
         balanced=recipe.train.sampling == "balanced",
         weights=_image_weights(dataset, chosen),
     )
-    fit_whitening(model, batches.some)
+    if recipe.train.init is None:
+        fit_whitening(model, batches.some)
     if batches.batch_size == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
         raise ConfigError(
             "batch normalization needs two images or more in a batch",
             got=1,
             fix="Set train.batch_size=2 or model.batch_norm=false",
         )
-    return Prepared(model, batches, validation, card, device)
+    return Prepared(model, batches, validation, card, device, start)
 
 
 def _growth(config: TrainConfig, model: Classifier, image_shape: ImageShape) -> Growth | None:
