@@ -35,7 +35,17 @@ PUBLIC = [
     "report",
     "train",
 ]
-HEAVY = {"matplotlib", "numpy", "pandas", "pydantic", "scipy", "seaborn", "sklearn", "torch"}
+HEAVY = {
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "scipy",
+    "seaborn",
+    "sklearn",
+    "timm",
+    "torch",
+}
 
 
 def loaded_after(code):

@@ -63,7 +63,8 @@ def same_draws():
 
 
 def test_every_recipe_has_its_model():
-    assert {build().model.name for build in RECIPES.values()} == set(MODELS)
+    # But for timm's, which have a recipe for each name.
+    assert {build().model.name for build in RECIPES.values()} == set(MODELS) - {"timm"}
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
