@@ -1,0 +1,128 @@
+"""What a training chooses for itself, from the data, before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..config import Recipe
+from ..data import Dataset
+from ..models import ImageShape, build_model
+
+_LEAST_STEPS = 10  # in an epoch, for batch norm and the schedule to have something to work with
+_SMALLEST_BATCH = 8
+_USUAL_IMAGES = 3000  # what the recipes for photos were made with
+_MOST_EPOCHS_FACTOR = 4
+_IMBALANCE = 10
+_MEMORY_SHARE = 0.5
+
+
+def planned(
+    recipe: Recipe, dataset: Dataset, *, fixed: Collection[str] = (), memory_bytes: int | None
+) -> tuple[Recipe, list[str]]:
+    """The recipe made to fit the data, where it asks for that (`Recipe.plan`).
+
+    Few images get smaller batches, so that an epoch has ten steps, and more epochs: as many as the
+    root of their number is smaller, up to four times. Many images get fewer epochs, likewise. A
+    batch takes at most half of the memory. Where the largest class has ten times as many images as
+    the smallest, classes are drawn equally often.
+
+    Args:
+        recipe: any; one with ``plan=False`` comes back as it is.
+        dataset: what it will be trained on.
+        fixed: dotted paths that the user has set, which stay.
+        memory_bytes: free on the device; None where that is not known.
+
+    Returns:
+        (the recipe with ``plan=False``, a sentence with its reason for each choice).
+    """
+    if not recipe.plan:
+        return recipe, []
+    count = len(dataset.train)
+    if dataset.validation is None:
+        count -= round(count * recipe.train.validation_share)
+    changes: dict[str, object] = {"plan": False}
+    reasons = [_size_reason(dataset)]
+
+    batch, usual = recipe.train.batch_size, recipe.train.batch_size
+    if "train.batch_size" not in fixed:
+        while batch > _SMALLEST_BATCH and count // batch < _LEAST_STEPS:
+            batch //= 2
+        why = f"{count:,} training images make {count // batch} steps of an epoch"
+        if memory_bytes is not None:
+            image = activation_bytes(recipe, _shape(dataset), len(dataset.classes))
+            while batch > _SMALLEST_BATCH and batch * image > _MEMORY_SHARE * memory_bytes:
+                batch //= 2
+                why = (
+                    f"{memory_bytes / 2**30:.1f} GiB are free, and an image takes {image >> 20} MiB"
+                )
+        changes["train.batch_size"] = batch
+        reasons.append(f"batch {batch}{'' if batch == usual else f' instead of {usual}'}: {why}")
+
+    if "train.num_epochs" not in fixed:
+        factor = (_USUAL_IMAGES / max(1, count)) ** 0.5
+        factor = min(max(factor, 1 / _MOST_EPOCHS_FACTOR), _MOST_EPOCHS_FACTOR)
+        # Within a third of the usual number nothing is changed: it would tell of noise.
+        epochs = recipe.train.num_epochs
+        if not 2 / 3 < factor < 3 / 2:
+            epochs = max(1, round(epochs * factor))
+            changes["train.num_epochs"] = epochs
+            if "train.warmup_epochs" not in fixed:
+                share = recipe.train.warmup_epochs / recipe.train.num_epochs
+                changes["train.warmup_epochs"] = share * epochs
+        reasons.append(f"{epochs} epochs of {count:,} images")
+
+    counts = torch.bincount(
+        torch.from_numpy(dataset.train.labels), minlength=len(dataset.classes)
+    ).tolist()
+    by_hand = {"train.sampling", "train.class_weights"} & set(fixed)
+    if not by_hand and max(counts) >= _IMBALANCE * max(1, min(counts)) and not recipe.train.prune:
+        changes["train.sampling"] = "balanced"
+        reasons.append(
+            f"classes are drawn equally often, for the largest has {max(counts):,} images "
+            f"and the smallest {min(counts):,}"
+        )
+    return recipe.changed(changes), reasons
+
+
+def activation_bytes(recipe: Recipe, image_shape: ImageShape, num_classes: int) -> int:
+    """What one image's training step keeps in memory, about: the outputs of all layers in float32,
+    once for the way forward and once for the way back. Found by trying with one image."""
+    total = 0
+
+    def add(_module: nn.Module, _inputs: object, output: object) -> None:
+        nonlocal total
+        if isinstance(output, torch.Tensor):
+            total += output.numel()
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        model = build_model(recipe.model, image_shape, num_classes).eval()
+        for module in model.modules():
+            if not list(module.children()):
+                module.register_forward_hook(add)
+        model(torch.zeros(1, *image_shape))
+    return 2 * 4 * total
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that a training could still take on the device; None where nobody says."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
+
+
+def _shape(dataset: Dataset) -> ImageShape:
+    return (dataset.channels, *dataset.image_size)
+
+
+def _size_reason(dataset: Dataset) -> str:
+    height, width = dataset.image_size
+    kind = "color" if dataset.channels == 3 else "gray"
+    return f"images of {height} x {width} pixels, {kind}, each photo fitted in whole"
