@@ -64,3 +64,60 @@ def test_impossible_sizes_are_refused(size):
 def test_too_few_images_are_refused(labels, words):
     with pytest.raises(DataError, match=words):
         split_validation(labels, size=1, seed=0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), min_size=10, max_size=120),
+    st.integers(0, 99),
+    st.sampled_from([0.1, 0.2, 0.5]),
+)
+def test_groups_stay_whole(images, seed, size):
+    labels, groups = (np.array(values) for values in zip(*images, strict=True))
+    try:
+        training, validation = split_validation(labels, size=size, seed=seed, groups=groups)
+    except DataError:
+        return
+    assert np.array_equal(np.sort(np.concatenate([training, validation])), np.arange(len(labels)))
+    assert not set(groups[training]) & set(groups[validation])
+    assert set(labels[training]) == set(labels[validation]) == set(labels)
+    again = split_validation(labels, size=size, seed=seed, groups=groups)[1]
+    assert np.array_equal(again, validation)
+
+
+@given(st.lists(st.integers(1, 3), min_size=60, max_size=120), st.integers(0, 99))
+def test_small_groups_hardly_move_the_shares(sizes, seed):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    labels = groups % 3
+    _, validation = split_validation(labels, size=0.25, seed=seed, groups=groups)
+    exact = 0.25 * np.bincount(labels)
+    assert np.abs(np.bincount(labels[validation]) - exact).max() <= 3
+
+
+def test_images_that_stand_alone_give_the_exact_size():
+    labels = np.repeat([0, 1, 2], [700, 200, 100])
+    _, validation = split_validation(labels, size=0.1, seed=3, groups=np.arange(1000)[::-1])
+    assert np.bincount(labels[validation]).tolist() == [70, 20, 10]
+
+
+def test_each_seed_draws_other_groups():
+    labels, groups = np.repeat([0, 1], 100), np.arange(200) // 2
+    one, other = (split_validation(labels, size=20, seed=seed, groups=groups)[1] for seed in (0, 1))
+    assert not np.array_equal(one, other)
+
+
+def test_large_groups_give_every_class_an_image_on_both_sides():
+    labels, groups = np.repeat([0, 1], [20, 100]), np.repeat([0, 1, 2, 3], [10, 10, 50, 50])
+    training, validation = split_validation(labels, size=0.1, seed=0, groups=groups)
+    assert set(labels[training]) == set(labels[validation]) == {0, 1}
+
+
+def test_a_class_of_one_group_is_refused():
+    labels, groups = np.repeat([0, 5], [4, 6]), np.array([0, 1, 2, 3, *[9] * 6])
+    with pytest.raises(DataError, match="all 6 images of class 5 are of one group"):
+        split_validation(labels, size=0.3, seed=0, groups=groups)
+
+
+def test_groups_that_tie_two_classes_together_are_refused():
+    labels, groups = np.array([0, 1, 0, 2, 1, 2]), np.array([0, 0, 1, 1, 2, 2])
+    with pytest.raises(DataError, match="no split keeps groups whole"):
+        split_validation(labels, size=0.5, seed=0, groups=groups)
