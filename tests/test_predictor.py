@@ -7,7 +7,9 @@ from PIL import Image
 
 import atelier
 from atelier.errors import AtelierError, DeviceError, ImageError
-from atelier.predictor import Predictor, predict
+from atelier.evaluation import calibration_of
+from atelier.inference import predict
+from atelier.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def boot_file(boot, tmp_path):
 
 def test_a_file_is_predicted_as_the_same_image_of_the_data_set(finished_run, boot_file, boot):
     (result,) = predict(finished_run, [boot_file])
-    kept = finished_run.predictions("test")
+    kept = calibration_of(finished_run).apply(finished_run.predictions("test"))
     row = int(np.flatnonzero(kept.labels == 9)[0])
     assert result.path == str(boot_file)
     assert not result.inverted

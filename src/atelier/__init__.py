@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from .data import Dataset, fetch, load_dataset
     from .errors import AtelierError
     from .evaluation import Comparison, Evaluation, evaluate
+    from .inference import ImagePrediction, predict
     from .predictions import Predictions
-    from .predictor import ImagePrediction, Predictor, predict
+    from .predictor import Predictor
     from .recipes import RECIPES, get_recipe
     from .reporting import report
     from .runs import Run, load_run
@@ -57,7 +58,7 @@ _HOMES = {
     "Comparison": "evaluation",
     "Dataset": "data",
     "Evaluation": "evaluation",
-    "ImagePrediction": "predictor",
+    "ImagePrediction": "inference",
     "Predictions": "predictions",
     "Predictor": "predictor",
     "RECIPES": "recipes",
@@ -70,7 +71,7 @@ _HOMES = {
     "get_recipe": "recipes",
     "load_dataset": "data",
     "load_run": "runs",
-    "predict": "predictor",
+    "predict": "inference",
     "report": "reporting",
     "train": "training",
 }

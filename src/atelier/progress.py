@@ -77,5 +77,7 @@ def progress_bar(title: str, total: float, *, show: bool = True) -> Iterator[Bar
         TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    # What is printed meanwhile goes above the bar, but never from a pipe onto the terminal.
+    above = sys.stdout.isatty()
+    with Progress(*columns, console=console, redirect_stdout=above) as progress:
         yield _RichBar(progress, title, total)

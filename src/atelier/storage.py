@@ -115,8 +115,14 @@ def _swap(new: Path, path: Path) -> None:
     remove(old)
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Raise `StorageError` if something stands at `path` and it may not be overwritten."""
+def refuse_existing(path: Path, *, overwrite: bool, option: str = "--out") -> None:
+    """Raise `StorageError` if something stands at `path` and it may not be overwritten.
+
+    Args:
+        path: of what is to be written.
+        overwrite: whether it may be.
+        option: of the command line that has set the path.
+    """
     with explained(path):
         if overwrite or not (path.is_symlink() or path.exists()):
             return
@@ -124,7 +130,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     if not empty_folder:
         raise StorageError(
             f"{path} exists already, and nothing was overwritten",
-            fix="Pass --overwrite to replace it, or choose another path with --out",
+            fix=f"Pass --overwrite to replace it, or choose another path with {option}",
         )
 
 

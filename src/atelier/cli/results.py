@@ -63,31 +63,55 @@ def compare(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files of any size and mode.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Image files of any size and mode, or folders of them.")
+    ],
     top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 3,
     invert: Annotated[
         Literal["auto", "yes", "no"],
         typer.Option(help="Swap light and dark; auto does so for gray on a light background."),
     ] = "auto",
+    max_error: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help='Answer "unknown" so often that at most this share of the other answers is wrong.',
+        ),
+    ] = None,
+    unknown_below: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P", help='Answer "unknown" where the likeliest class is less probable.'
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="OUT", help="Write a table instead of lines.")
+    ] = None,
+    overwrite: Overwrite = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Files that cannot be read are no error.")
+    ] = False,
     as_json: AsJson = False,
     device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
-    """Classes and probabilities of image files."""
-    from ..predictor import predict
+    """Classes and probabilities of image files, as lines, a table (CSV) or JSON."""
+    from .predicting import print_predictions
 
-    results = predict(run, images, invert=invert, device=device)
-    if as_json:
-        rows = [
-            {"path": r.path, "class": r.predicted, "probs": r.probs, "inverted": r.inverted}
-            for r in results
-        ]
-        print(json.dumps(rows, indent=2))
-        return
-    for result in results:
-        likeliest = list(result.probs.items())[:top]
-        words = "  ".join(f"{name} {share:.1%}" for name, share in likeliest)
-        note = "  (light background: light and dark were swapped)" if result.inverted else ""
-        print(f"{result.path}: {words}{note}")
+    print_predictions(
+        run,
+        images,
+        top=top,
+        invert=invert,
+        max_error=max_error,
+        unknown_below=unknown_below,
+        csv_path=csv,
+        overwrite=overwrite,
+        skip_bad=skip_bad,
+        as_json=as_json,
+        device=device,
+        progress=not quiet,
+    )
 
 
 @app.command()
