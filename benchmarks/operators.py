@@ -12,7 +12,13 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.phases import ONCE_AN_EPOCH, SCOPE, Phases, Workload, clock
 
-CONVOLUTION_AND_MATRIX = ("convolution forward", "convolution backward", "matrix products")
+OPTIMIZER_PRODUCTS = "optimizer's matrix products"
+CONVOLUTION_AND_MATRIX = (
+    "convolution forward",
+    "convolution backward",
+    "matrix products",
+    OPTIMIZER_PRODUCTS,
+)
 # The first that matches counts. What matches none, such as the zeros that a pooling's gradient
 # starts from, belongs to the operator that called it.
 _BY_NAME = {
@@ -96,7 +102,10 @@ def _self_seconds(events: Iterable[Any], *, on_cuda: bool) -> dict[str, dict[str
             phase = "backward"  # on CUDA, autograd has a thread of its own
         else:
             continue  # before or after the epoch
-        category = _BY_PHASE.get(phase) or category or "other"
+        if phase == "optimizer" and category == "matrix products":  # Muon's, say
+            category = OPTIMIZER_PRODUCTS
+        else:
+            category = _BY_PHASE.get(phase) or category or "other"
         microseconds = event.self_device_time_total if on_cuda else event.self_cpu_time_total
         found = result.setdefault(phase, {})
         found[category] = found.get(category, 0.0) + microseconds / 1e6

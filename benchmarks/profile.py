@@ -12,10 +12,9 @@ phase           exclusive wall time; on CUDA the timers wait for the device at e
 ms per step     seconds of an epoch over its steps, validation included.
 operator        self time of the profiler, as shares of the phases' times without it
                 (`benchmarks.operators`); convolutions and products of validation count as such,
-                those of an optimizer such as Muon as `optimizer`.
-arithmetic      what torch.utils.flop_counter counts in the real steps, forward and backward, and in
-                validation: convolutions and matrix products, a multiply-add being two operations.
-                The arithmetic of the optimizer is told apart, and in no speed.
+                and products of an optimizer such as Muon are told apart.
+arithmetic      what torch.utils.flop_counter counts in the real steps, and in validation:
+                convolutions and matrix products, a multiply-add being two operations.
 of an epoch     GFLOP/s: the arithmetic of an epoch over all its time, and over the time of its
                 convolutions and matrix products alone.
 ceiling         GFLOP/s of the same precision on the same machine a moment later, the best of
@@ -81,6 +80,7 @@ _COLORS = {
     "backward": SKY,
     "convolution backward": SKY,
     "matrix products": "#332288",
+    "optimizer's matrix products": "#6699CC",
     "normalization": PURPLE,
     "pooling": "#882255",
     "activation": "#DDCC77",
@@ -124,7 +124,7 @@ def measure(recipe: Recipe, *, steps: int | None = None, device: str = "auto") -
         kind: sum(found.get(kind, 0.0) for found in by_phase.values()) for kind in OPERATORS
     }
     arithmetic_seconds = sum(operators[kind] for kind in CONVOLUTION_AND_MATRIX)
-    arithmetic = sum(flops[phase] for phase in ("forward", "backward", "evaluate"))
+    arithmetic = sum(flops.values())
 
     print("measuring ceilings", file=sys.stderr)
     own = [
