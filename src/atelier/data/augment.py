@@ -53,6 +53,7 @@ class Augmenter:
         c = config
         self._moves = bool(c.rotation_degrees or c.translation or c.scaling)
         self._crops = c.resized_crop < 1 or c.aspect > 0
+        self._warps = self._moves or self._crops or c.perspective > 0 or c.policy != "none"
         self._recolors = bool(
             c.brightness or c.contrast or c.saturation or c.hue or c.tint or c.grayscale
         )
@@ -98,7 +99,7 @@ class Augmenter:
             images = self._erase(images)
         if c.cutout:
             images = self._cutout(images, round(c.cutout * images.shape[-2] / height))
-        if drawn is not None or self._crops or self._recolors or c.perspective or self.growth:
+        if self._warps or self._recolors or self.growth is not None:
             # As convolutions on a CPU like best; a warp and a change of colors lose it.
             images = images.contiguous(memory_format=torch.channels_last)
         return images
@@ -124,13 +125,11 @@ class Augmenter:
         c = self.config
         full = (images.shape[-2], images.shape[-1])
         size = full if self.growth is None else self.growth.size(self.epoch)
-        if self._moves or self._crops or c.perspective or drawn is not None:
+        if self._warps:
             matrices = self._matrices(len(images), full[0] / full[1], drawn)
             # Padding is meant in pixels of the full size, and so comes before a smaller one.
             now = full if c.crop_padding else size
-            images = geometry.warp(
-                images, matrices, self._edge, size=now, projective=c.perspective > 0
-            )
+            images = geometry.warp(images, matrices, self._edge, size=now)
         if c.crop_padding:
             images = self._crop(images)
         return geometry.resize(images, size)

@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor
 
+from .geometry import centers
+
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 # From RGB to luma and two axes of color, around the first of which the hue turns.
 _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
@@ -82,9 +84,7 @@ def shade(images: Tensor, strength: Tensor, angle: Tensor, mean: Tensor, std: Te
         mean: (C,) of the pixels.
         std: (C,) of the pixels.
     """
-    height, width = images.shape[-2:]
-    y = (2 * torch.arange(height, device=images.device) + 1) / height - 1
-    x = (2 * torch.arange(width, device=images.device) + 1) / width - 1
+    y, x = (centers(side, images.device) for side in images.shape[-2:])
     right, down = strength * torch.cos(angle), strength * torch.sin(angle)
     change = down.view(-1, 1, 1, 1) * y.view(-1, 1) + right.view(-1, 1, 1, 1) * x
     black = (mean / std).view(-1, 1, 1)
