@@ -34,13 +34,16 @@ _ROWS, _COLUMNS = 16, 4096  # a tile of distances that stays in the processor's 
 # The limits below lie in the gap between copies and look-alikes that was seen on photos of clothes
 # and on Fashion-MNIST: the details of copies (JPEG quality 30) correlated to 0.93 and more in 99 of
 # 100, those of other photos to 0.78 at most. Things of one outline, as trousers on black, are told
-# apart by what is left after one is lightened like the other.
+# apart by what is left after one is lightened like the other; things with and without a print by
+# where most is left, averaged over cells, for there the noise of compression is gone.
 _THUMBNAIL = 24
 _LEAST_DETAIL = 0.85
 _MOST_LEFT = 5.0
 _MOST_CONTRAST = 1.5
-_MOST_COLOR = 16.0
+_CELLS = 6
+_MOST_IN_CELL = 18.0
 _SAME = 1.0
+_PICTURE = (-2, -1)  # axes
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def perceptual_hashes(images: _Images) -> _Hashes:
     hashes = np.empty(len(images), np.uint64)
     for where in _blocks(images):
         gray = _shrink(_gray(images[where]), _SIDE)
-        gray -= gray.mean(axis=(1, 2), keepdims=True)
+        gray -= gray.mean(axis=_PICTURE, keepdims=True)
         spectrum = dctn(gray, axes=(1, 2), norm="ortho")[:, rows, columns]
         hashes[where] = (spectrum > _FLAT) @ weights
     return hashes
@@ -117,16 +120,14 @@ def find_pairs(images: _Images, hashes: _Hashes, *, progress: bool = False) -> P
                 found.append((i, j, _same(images, i, j, flip), flip, distance[block][good]))
             bar.update(int(first[-1]))
         bar.update(len(hashes))
-    if not found:
-        none = np.empty(0, np.int64)
-        return Pairs(none, none, none.astype(bool), none.astype(bool), none)
+    none = np.empty(0, np.int64)
+    found.append((none, none, none.astype(bool), none.astype(bool), none))
     i, j, exact, flip, distance = (np.concatenate(part) for part in zip(*found, strict=True))
     # A symmetric picture is found as it stands and mirrored: once is enough.
     order = np.lexsort((flip, j, i))
-    kept = order[np.r_[True, np.diff(i[order]).astype(bool) | np.diff(j[order]).astype(bool)]]
-    return Pairs(
-        i[kept], j[kept], exact[kept].astype(bool), flip[kept].astype(bool), distance[kept]
-    )
+    again = (np.diff(i[order], prepend=-1) == 0) & (np.diff(j[order], prepend=-1) == 0)
+    kept = order[~again]
+    return Pairs(i[kept], j[kept], exact[kept], flip[kept], distance[kept])
 
 
 def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> _Positions:
@@ -197,15 +198,15 @@ def _near(apart: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.intp], ...]:
 
 
 class _Thumbnails:
-    """Small pictures of all images: 576 bytes of gray and 16 for each channel's color."""
+    """Small pictures of all images: 576 bytes of gray and 36 for each channel."""
 
     def __init__(self, images: _Images) -> None:
         side = min(_THUMBNAIL, *images.shape[2:])
         self._gray = np.empty((len(images), side, side), np.uint8)
-        self._color = np.empty((len(images), images.shape[1], 4, 4), np.uint8)
+        self._cells = np.empty((len(images), images.shape[1], _CELLS, _CELLS), np.uint8)
         for where in _blocks(images):
             self._gray[where] = _shrink(_gray(images[where]), side).round()
-            self._color[where] = _shrink(images[where], 4).round()
+            self._cells[where] = _shrink(images[where], _CELLS).round()
 
     def agree(
         self, i: _Positions, j: _Positions, mirrored: npt.NDArray[np.bool_]
@@ -215,13 +216,18 @@ class _Thumbnails:
         left = np.flatnonzero(agreed)  # few: what costs more comes after
         i, j, mirrored = i[left], j[left], mirrored[left]
         one, two = self._pair(self._gray, i, j, mirrored)
-        same = np.square(one - two).mean(axis=(1, 2)) <= _SAME**2
+        same = np.square(one - two).mean(axis=_PICTURE) <= _SAME**2
         alike = _correlation(_detail(one), _detail(two)) >= _LEAST_DETAIL
-        one, two = self._pair(self._color, i, j, mirrored)
-        one -= one.mean(axis=1, keepdims=True)  # how light it is may differ
-        two -= two.mean(axis=1, keepdims=True)
-        hues = np.square(one - two).mean(axis=(1, 2, 3)) <= _MOST_COLOR**2
-        agreed[left] = (same | alike) & hues
+        one, two = one[:, None], two[:, None]  # (P, 1, H, W), beside colors
+        gain = (two.std(axis=_PICTURE, keepdims=True) + 1) / (
+            one.std(axis=_PICTURE, keepdims=True) + 1
+        )
+        shift = two.mean(axis=_PICTURE, keepdims=True) - gain * one.mean(
+            axis=_PICTURE, keepdims=True
+        )
+        one, two = self._pair(self._cells, i, j, mirrored)
+        most = np.abs(two - (gain * one + shift)).max(axis=(1, 2, 3), initial=0)
+        agreed[left] = (same | alike) & (most <= _MOST_IN_CELL * np.sqrt(gain[:, 0, 0, 0]))
         return agreed
 
     def _same_light(
@@ -229,7 +235,7 @@ class _Thumbnails:
     ) -> npt.NDArray[np.bool_]:
         """Whether one is the other after a change of brightness and contrast, about."""
         one, two = self._pair(self._gray, i, j, mirrored)
-        spread_one, spread_two = one.std(axis=(1, 2)) + 1, two.std(axis=(1, 2)) + 1
+        spread_one, spread_two = one.std(axis=_PICTURE) + 1, two.std(axis=_PICTURE) + 1
         contrast = np.maximum(spread_one / spread_two, spread_two / spread_one)
         unexplained = np.clip(1 - _correlation(one, two) ** 2, 0, None)
         left = np.sqrt(spread_one * spread_two * unexplained)
@@ -269,7 +275,7 @@ def _detail(gray: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _correlation(
     one: npt.NDArray[np.float32], two: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    one, two = (part - part.mean(axis=(1, 2), keepdims=True) for part in (one, two))
+    one, two = (part - part.mean(axis=_PICTURE, keepdims=True) for part in (one, two))
     both, first, second = (
         np.einsum("nhw,nhw->n", a, b) for a, b in ((one, two), (one, one), (two, two))
     )
