@@ -19,7 +19,6 @@ from ..config import PhotosConfig
 from ..errors import DataError, did_you_mean
 from .cache import cache_dir, open_arrays
 from .idx import read_idx
-from .photo_files import TABLE_SUFFIXES
 
 FASHION_MNIST = "fashion-mnist"
 SAMPLE = "fashion-mnist-sample"
@@ -177,16 +176,15 @@ def load_dataset(
         return open_cached(FASHION_MNIST)
     if spec == SAMPLE:
         return _load_sample()
+    from .photos import has_photos, open_photos
+
+    if has_photos(spec):
+        return open_photos(spec, photos, progress=progress)
     path = Path(spec).expanduser()
     with readable(path):
         is_folder, exists = path.is_dir(), path.exists()
-        has_idx_files = is_folder and any("-ubyte" in entry.name for entry in path.iterdir())
-    if has_idx_files:
+    if is_folder:
         return read_idx_folder(path).dataset
-    if is_folder or (exists and path.suffix.lower() in TABLE_SUFFIXES):
-        from .photos import open_photos
-
-        return open_photos(path, photos, progress=progress)
     if exists:
         raise DataError(f"the data set {str(spec)!r} is a file", allowed=_ALLOWED)
     raise DataError(

@@ -94,12 +94,16 @@ def list_photos(folder: str | Path) -> list[Path]:
     return [Path(path) for path in paths]
 
 
-def list_class_folders(folder: Path) -> PhotoSource:
+def list_class_folders(folder: Path, *, to_learn: bool = True) -> PhotoSource:
     """The photos of ``FOLDER/CLASS/...`` or ``FOLDER/PART/CLASS/...``.
 
     Parts are train, validation (val, valid) and test, in any case. Folders within a class folder
     belong to the class. Links are followed. Files without an image's suffix are taken if they
     begin as an image does. Names are compared in Unicode's form NFC.
+
+    Args:
+        folder: of the class folders, or of parts.
+        to_learn: whether a model is to be trained on them; else one class is enough, in any part.
 
     Raises:
         DataError: there are no class folders or they stand beside parts, two names differ only by
@@ -154,11 +158,13 @@ def list_class_folders(folder: Path) -> PhotoSource:
     if left_empty:
         listed = _some([repr(name) for name in left_empty])
         notes.append(f"{_count(left_empty, 'class folder')} without photos left out: {listed}")
-    return ordered_source(folder, photos, notes)
+    return ordered_source(folder, photos, notes, to_learn=to_learn)
 
 
-def ordered_source(root: Path, photos: list[Photo], notes: list[str]) -> PhotoSource:
-    """Put photos in order and check that their classes can be learned.
+def ordered_source(
+    root: Path, photos: list[Photo], notes: list[str], *, to_learn: bool = True
+) -> PhotoSource:
+    """Put photos in order and, if a model is to be trained on them, check that it can be.
 
     Raises:
         DataError: no photos, fewer than two classes, or a class without training photos.
@@ -166,14 +172,14 @@ def ordered_source(root: Path, photos: list[Photo], notes: list[str]) -> PhotoSo
     if not photos:
         raise DataError(f"there are no photos in {root}", allowed=_suffixes())
     classes = tuple(sorted({photo.label for photo in photos}))
-    if len(classes) < 2:
+    if to_learn and len(classes) < 2:
         raise DataError(
             f"{root} has photos of one class alone",
             got=classes[0],
             allowed="two classes or more",
             fix="Put the photos of each class in a folder of its own, named as the class",
         )
-    if photos[0].part is not None:
+    if to_learn and photos[0].part is not None:
         learned = {photo.label for photo in photos if photo.part == "train"}
         if not learned:
             raise DataError(f"{root} has no photos to train on", fix="Add a training part")

@@ -30,7 +30,7 @@ _SHOWN_ROWS = 5
 _Table = tuple[dict[str, list[str]], list[int]]
 
 
-def list_table(path: Path, columns: Columns) -> PhotoSource:
+def list_table(path: Path, columns: Columns, *, to_learn: bool = True) -> PhotoSource:
     """The photos that a .csv, .tsv or .parquet file names, with paths relative to it.
 
     Of a CSV file, the delimiter (``, ; | tab``), quotes and a byte order mark are found out. Row
@@ -40,6 +40,7 @@ def list_table(path: Path, columns: Columns) -> PhotoSource:
     Args:
         path: the table.
         columns: what its columns are called.
+        to_learn: as of `list_class_folders`.
 
     Raises:
         DataError: the table cannot be read, a column is missing, or a row cannot be understood;
@@ -98,7 +99,7 @@ def list_table(path: Path, columns: Columns) -> PhotoSource:
             )
         )
     photos, notes = _without_repeats(photos, refuse)
-    return ordered_source(path, photos, notes)
+    return ordered_source(path, photos, notes, to_learn=to_learn)
 
 
 class _Refusal:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..config import PhotosConfig
+from ..config import Columns, PhotosConfig
 from ..errors import DataError
 from ..storage import atomic_path, write_text
-from .datasets import Dataset, ImageSplit, PhotoFacts
+from .datasets import FASHION_MNIST, SAMPLE, Dataset, ImageSplit, PhotoFacts, readable
 from .photo_cache import CachedPhotos, gathered, read_photos
-from .photo_files import PhotoSource, list_class_folders, ordered_source
+from .photo_files import TABLE_SUFFIXES, PhotoSource, list_class_folders, ordered_source
 from .photo_parts import groups_of_photos, parts_of_photos
 from .photo_tables import list_table
 
@@ -49,8 +49,8 @@ def open_photos(
         StorageError: the cache cannot be written.
     """
     config = config or PhotosConfig()
-    root = Path(os.path.abspath(Path(source).expanduser()))  # noqa: PTH100 - links stay as they are
-    listed = list_class_folders(root) if root.is_dir() else list_table(root, config.columns)
+    listed = list_labeled(source, config.columns)
+    root = listed.root
     cached = read_photos(
         root,
         [photo.path for photo in listed.photos],
@@ -85,6 +85,38 @@ def open_photos(
             (*listed.notes, *notes),
         ),
     )
+
+
+def has_photos(spec: str | Path) -> bool:
+    """Whether a data set is a folder or a table of photos, and not of arrays.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    if spec in (FASHION_MNIST, SAMPLE):
+        return False
+    path = Path(spec).expanduser()
+    with readable(path):
+        if path.is_dir():
+            return not any("-ubyte" in entry.name for entry in path.iterdir())
+        return path.exists() and path.suffix.lower() in TABLE_SUFFIXES
+
+
+def list_labeled(source: str | Path, columns: Columns, *, to_learn: bool = True) -> PhotoSource:
+    """The photos of a folder of class folders or of a table, which is told by its being a file.
+
+    Args:
+        source: the folder, or a .csv, .tsv or .parquet file.
+        columns: of a table.
+        to_learn: as of `list_class_folders`.
+
+    Raises:
+        DataError: the source cannot be understood.
+    """
+    root = Path(os.path.abspath(Path(source).expanduser()))  # noqa: PTH100 - links stay as they are
+    if root.is_dir():
+        return list_class_folders(root, to_learn=to_learn)
+    return list_table(root, columns, to_learn=to_learn)
 
 
 def _without_bad(listed: PhotoSource, cached: CachedPhotos, *, skip: bool) -> PhotoSource:
