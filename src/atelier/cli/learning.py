@@ -106,3 +106,4 @@ def _print_recipes() -> None:
         what = (build.__doc__ or "").partition("\n")[0]
         print(f"{name:<10} {cost.parameters:>11,} {cost.multiply_adds:>14,}  {what}")
     print("For one gray image of 28 x 28 pixels and ten classes.")
+    print("timm/NAME fine-tunes a backbone of timm, as timm/mobilenetv3_small_100.")

@@ -203,7 +203,7 @@ def _from_hub(config: TimmConfig, image_shape: ImageShape) -> dict[str, Tensor]:
             options["pretrained_cfg_overlay"] = {"file": cached}
     try:
         model = _create(config, image_shape, pretrained=True, **options)
-    except (OSError, HfHubHTTPError) as error:
+    except (OSError, HfHubHTTPError, SafetensorError) as error:
         raise ConfigError(
             f"the pretrained weights of {config.backbone} are neither in the cache "
             f"{constants.HF_HUB_CACHE} nor to be had from {where}: {str(error).partition('. ')[0]}",
