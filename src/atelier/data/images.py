@@ -7,6 +7,7 @@ the memory.
 from __future__ import annotations
 
 import io
+import logging
 import stat
 import warnings
 from pathlib import Path
@@ -36,6 +37,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+# Pillow's complaints are told as errors here, and would stand on standard error beside them.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 Invert = Literal["auto", "yes", "no"]
 

@@ -21,6 +21,7 @@ from .photo_parts import groups_of_photos, parts_of_photos
 from .photo_tables import list_table
 
 _SHOWN = 3
+_SHOW_FROM = 10_000  # photos; to compare fewer takes no two seconds
 
 _Positions = npt.NDArray[np.int64]
 
@@ -164,7 +165,8 @@ def _copies(cached: CachedPhotos, *, progress: bool) -> _Positions:
         pass
     from .duplicates import find_pairs, groups_of
 
-    found = find_pairs(cached.pixels, cached.hashes, progress=progress)
+    show = progress and len(cached.pixels) > _SHOW_FROM
+    found = find_pairs(cached.pixels, cached.hashes, progress=show)
     pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
     copies = groups_of(len(cached.pixels), pairs)
     with atomic_path(path) as temporary:
