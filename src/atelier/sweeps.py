@@ -20,6 +20,7 @@ from .runs import Run
 from .training import can_resume, default_run_path, resolve_recipe, train
 
 _TIMED_IMAGES = 512
+_TIMED_BYTES = 4 * 2**20  # of pixels; what a network makes of them is far more
 _TIMED_ROUNDS = 5
 
 
@@ -199,7 +200,8 @@ def _inference_ms(runs: dict[str, Run], device: str) -> dict[str, float]:
     predictors: dict[str, tuple[Predictor, npt.NDArray[np.uint8]]] = {}
     for label, run in runs.items():
         dataset = load_dataset(run.recipe.data, run.recipe.photos)
-        images = dataset.train.images[:_TIMED_IMAGES]
+        images = dataset.train.images
+        images = images[: min(_TIMED_IMAGES, _TIMED_BYTES // images[0].nbytes + 1)]
         predictors[label] = Predictor.of_run(run, device=device), np.array(images)
     seconds: dict[str, list[float]] = {label: [] for label in runs}
     for turn in range(_TIMED_ROUNDS + 1):

@@ -21,16 +21,36 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge by other labeled images: a folder of class folders, a table, or a data "
+            "set. Classes are matched by name.",
+            show_default=False,
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out photos of --data that cannot be read.")
+    ] = False,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Predict again although predictions are kept.")
     ] = False,
     as_json: AsJson = False,
     device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """How good a run is: accuracy with its interval, each class, confusions."""
     from ..evaluation import evaluate
 
-    result = evaluate(run, split=split, refresh=refresh, device=device)
+    result = evaluate(
+        run,
+        split=split,
+        data=data,
+        skip_bad=skip_bad,
+        refresh=refresh,
+        device=device,
+        progress=not quiet,
+    )
     print(json.dumps(result.to_dict(), indent=2) if as_json else result)
 
 

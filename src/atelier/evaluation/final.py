@@ -20,8 +20,11 @@ def evaluate(
     run: Run | str | Path,
     *,
     split: Literal["test", "validation"] | None = None,
+    data: str | Path | None = None,
+    skip_bad: bool = False,
     refresh: bool = False,
     device: str = "auto",
+    progress: bool = False,
 ) -> Evaluation:
     """How good a run is, by predictions that are made once and kept in its folder.
 
@@ -29,11 +32,15 @@ def evaluate(
         run: a handle or the path of a run folder.
         split: ``test``, or ``validation``, which the training has looked at; None is the test part
             where the data set has one, else the validation part.
+        data: other labeled images to judge by, all of them, whatever part they stand in; nothing of
+            it is kept. Their classes are matched to the run's by name, and some may be missing.
+        skip_bad: leave out photos of `data` that cannot be read.
         refresh: predict again although predictions are kept.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        progress: show a bar on standard error.
 
     Raises:
-        ConfigError: no such split.
+        ConfigError: no such split, or a split of other data.
         RunError: the run folder cannot be used, or was trained on other data.
         DataError: the data set is missing or corrupt.
         DeviceError: this machine has no such device.
@@ -43,6 +50,12 @@ def evaluate(
     if split not in ("test", "validation", None):
         raise ConfigError("unknown split", got=split, allowed=["test", "validation"])
     run = run if isinstance(run, Run) else Run(run)
+    if data is not None:
+        if split is not None:
+            raise ConfigError("other data are judged by whole", fix="Leave out the split")
+        from .elsewhere import evaluate_elsewhere
+
+        return evaluate_elsewhere(run, data, skip_bad=skip_bad, device=device, progress=progress)
     part = split or run.judged
     if refresh or not run.has_predictions(part):
         _predict(run, part, device)
