@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from .. import __version__
 from ..config import Recipe
 from ..data import obtain_dataset
+from ..data.balance import balance_warnings
 from ..devices import describe_machine, keep_freed_memory, resolve_device, resolve_precision
 from ..errors import ConfigError, DeviceError, RunError, StorageError
 from ..evaluation import fit_calibration
@@ -104,11 +105,14 @@ def train(
     precision = resolve_precision(resolved.train.precision, torch_device)
     keep_freed_memory()
     dataset = obtain_dataset(resolved.data, resolved.photos, progress=progress)
-    if dataset.photos is not None:
-        for note in dataset.photos.notes:
-            (say or _say)(note)
     resumed = None if resume is None else read_card(path)
     prepared = prepare(resolved, dataset, torch_device, resumed=resumed)
+    if dataset.photos is not None:
+        learned = prepared.batches.labels.cpu().numpy()
+        held_out = None if prepared.validation is None else prepared.validation.labels
+        warnings = balance_warnings(dataset.classes, learned, held_out)
+        for note in (*dataset.photos.notes, *warnings):
+            (say or _say)(note)
     probes = caches_embeddings(resolved)
     if probes and resume is not None:  # a checkpoint has the head alone
         prepared.model.load_state_dict(load_file(path / _WEIGHTS))
