@@ -1,5 +1,7 @@
 """timm's backbones and where their weights come from. The hub is a file made here."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -50,6 +52,7 @@ def hub(imagenet, monkeypatch):
         return str(imagenet[backbone][0])
 
     monkeypatch.setattr("timm.models._hub.hf_hub_download", download)
+    monkeypatch.setattr("huggingface_hub.get_session", Mock)
     return asked
 
 
@@ -157,13 +160,16 @@ def test_the_cache_is_asked_first(monkeypatch, imagenet):
     )
 
 
-def test_offline_it_says_where_it_looked_and_what_to_do(monkeypatch, tmp_path):
+@pytest.mark.parametrize("reachable", [False, True])
+def test_offline_it_says_where_it_looked_and_what_to_do(monkeypatch, tmp_path, reachable):
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     def download(*_args, **_options):
         raise LocalEntryNotFoundError("cannot reach the hub. Check your connection")
 
     monkeypatch.setattr("timm.models._hub.hf_hub_download", download)
+    if reachable:  # and has no such file
+        monkeypatch.setattr("huggingface_hub.get_session", Mock)
     model = build_model(RESNET, (3, 32, 32), 5)
     with pytest.raises(ConfigError) as caught:
         load_pretrained(model, with_weights(RESNET, "pretrained"), (3, 32, 32))

@@ -184,8 +184,7 @@ def _create(config: TimmConfig, image_shape: ImageShape, **options: Any) -> nn.M
 
 def _from_hub(config: TimmConfig, image_shape: ImageShape) -> dict[str, Tensor]:
     """The backbone's pretrained weights from the hub's cache, or else from the hub."""
-    from huggingface_hub import constants, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import constants, get_session, try_to_load_from_cache
 
     pretraining = _pretraining(config)
     if not pretraining.has_weights:
@@ -199,11 +198,16 @@ def _from_hub(config: TimmConfig, image_shape: ImageShape) -> dict[str, Tensor]:
         repository, _, revision = pretraining.hf_hub_id.partition("@")
         name = pretraining.hf_hub_filename or "model.safetensors"
         cached = try_to_load_from_cache(repository, name, revision=revision or None)
-        if isinstance(cached, str):  # then the hub is not asked, which takes a minute offline
+        if isinstance(cached, str):
             options["pretrained_cfg_overlay"] = {"file": cached}
     try:
+        if pretraining.hf_hub_id and not options:
+            # Offline, a download would try again and again for most of a minute.
+            get_session().head(constants.ENDPOINT, timeout=10)
         model = _create(config, image_shape, pretrained=True, **options)
-    except (OSError, HfHubHTTPError, SafetensorError) as error:
+    except Exception as error:
+        # The hub's client, whose types of errors have changed with its versions, lets out what the
+        # network, the disk and the file met.
         raise ConfigError(
             f"the pretrained weights of {config.backbone} are neither in the cache "
             f"{constants.HF_HUB_CACHE} nor to be had from {where}: {str(error).partition('. ')[0]}",
