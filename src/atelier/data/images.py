@@ -165,7 +165,8 @@ def _decode(
                 image.load()
                 orientation = _orientation(image)
                 fitted = _fitted(image.size, image_size, orientation) if not drafted else fitted
-                box = drafted[1] if drafted else (0, 0, *image.size)
+                whole = (0.0, 0.0, float(image.width), float(image.height))
+                box = drafted[1] if drafted else whole
                 picture = _resize(_flatten(image, mode, background), fitted, box)
                 turn = _TURNS.get(orientation)
                 return picture if turn is None else picture.transpose(turn)
@@ -204,7 +205,7 @@ def _fitted(
 def _resize(
     image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]
 ) -> Image.Image:
-    if size == image.size and box == (0, 0, *size):
+    if size == image.size and box == (0.0, 0.0, float(size[0]), float(size[1])):
         return image
     # Pillow's resize is antialiased; a far larger picture is first reduced by whole numbers.
     return image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=_REDUCING_GAP)

@@ -230,7 +230,7 @@ class _Refresh:
                     pixels = read_image(data, channels=channels, image_size=(size[0], size[1]))
                     self._rows().write(position, pixels.pixels)
                     self.decoded[position] = True
-                    entries.append((position, checksum, zlib.crc32(pixels.pixels)))
+                    entries.append((position, checksum, zlib.crc32(pixels.pixels.data)))
             except ImageError as error:
                 self.bad[position] = _reason(error)
         if entries:

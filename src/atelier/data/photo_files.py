@@ -114,10 +114,10 @@ def list_class_folders(folder: Path, *, to_learn: bool = True) -> PhotoSource:
     folders = [entry for entry in entries if entry.is_dir()]
     if not folders:
         kinds = Counter(Path(entry.name).suffix.lower() or "no suffix" for entry in entries)
-        found = ", ".join(f"{count:,} x {kind}" for kind, count in kinds.most_common(4))
+        told = ", ".join(f"{count:,} x {kind}" for kind, count in kinds.most_common(4))
         raise DataError(
             f"the folder {folder} has neither class folders nor IDX files",
-            got=found or "nothing",
+            got=told or "nothing",
             allowed="a folder for each class with its photos in it, possibly under train, "
             "validation and test; or four IDX files, train-images-idx3-ubyte ...",
         )

@@ -31,7 +31,7 @@ class Rows:
 
     def write(self, row: int, pixels: npt.NDArray[np.uint8]) -> None:
         """Put (N, C, H, W) into N rows from `row` on."""
-        left = memoryview(np.ascontiguousarray(pixels).reshape(-1))
+        left = np.ascontiguousarray(pixels).reshape(-1).data
         with self._lock:
             self._file.seek(row * self.row_bytes)
             while left:
@@ -113,7 +113,7 @@ def known_rows(folders: Iterable[Path], shape: Shape) -> Known:
         array = _mapped(folder / "pixels", whole_rows, shape)
         for entry in np.frombuffer(journal, _ENTRY, len(journal) // _ENTRY.itemsize):
             row = int(entry["row"])
-            if 0 <= row < whole_rows and zlib.crc32(array[row]) == entry["crc"]:
+            if 0 <= row < whole_rows and zlib.crc32(array[row].data) == entry["crc"]:
                 known[entry["checksum"].tobytes()] = array, row
     return known
 
