@@ -20,6 +20,18 @@ EVERYTHING = AugmentConfig(
     crop_padding=2,
     erase_probability=0.5,
     cutout=4,
+    resized_crop=0.3,
+    aspect=0.3,
+    perspective=0.2,
+    edge="reflect",
+    brightness=0.2,
+    contrast=0.3,
+    saturation=0.4,
+    hue=0.1,
+    tint=0.1,
+    grayscale=0.1,
+    light=0.3,
+    policy="randaugment",
 )
 EACH = {
     "rotation": AugmentConfig(rotation_degrees=45),
@@ -29,6 +41,18 @@ EACH = {
     "crop": AugmentConfig(crop_padding=4),
     "erase": AugmentConfig(erase_probability=1),
     "cutout": AugmentConfig(cutout=6),
+    "resized crop": AugmentConfig(resized_crop=0.25),
+    "aspect": AugmentConfig(aspect=0.5),
+    "perspective": AugmentConfig(perspective=0.3),
+    "brightness": AugmentConfig(brightness=0.4),
+    "contrast": AugmentConfig(contrast=0.4),
+    "saturation": AugmentConfig(saturation=0.4),
+    "hue": AugmentConfig(hue=0.5),
+    "tint": AugmentConfig(tint=0.2),
+    "grayscale": AugmentConfig(grayscale=0.5),
+    "light": AugmentConfig(light=0.5),
+    "randaugment": AugmentConfig(policy="randaugment"),
+    "trivialaugment": AugmentConfig(policy="trivialaugment"),
     "everything": EVERYTHING,
 }
 
@@ -48,10 +72,10 @@ def augmenter(config, num_images=100, fill=(-1.5,), seed=0, epoch=1):
 
 @pytest.mark.parametrize("name", EACH)
 def test_every_image_has_its_own_draw(name):
-    same = random_images(1, 1, 28, 28).expand(32, 1, 28, 28).contiguous()
-    result = augmenter(EACH[name])(same, torch.arange(32))
+    same = random_images(1, 3, 28, 28).expand(32, 3, 28, 28).contiguous()
+    result = augmenter(EACH[name], fill=(-1.5,) * 3)(same, torch.arange(32))
     different = len({image.numpy().tobytes() for image in result})
-    assert different == 2 if name == "mirror" else different > 16
+    assert different == 2 if name in ("mirror", "grayscale") else different > 16
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -68,12 +92,13 @@ def test_images_passed_in_are_not_changed_and_the_shape_is_kept(name, layout):
 
 @pytest.mark.parametrize("name", EACH)
 def test_the_same_seed_draws_the_same_and_another_does_not(name):
-    images, positions = random_images(16, 1, 28, 28), torch.arange(16)
-    augment = augmenter(EACH[name], seed=3)
+    images, positions = random_images(16, 3, 28, 28), torch.arange(16)
+    fill = (-1.5,) * 3
+    augment = augmenter(EACH[name], fill=fill, seed=3)
     first, second = augment(images, positions), augment(images, positions)
     augment.start_epoch(1, 3)
     assert torch.equal(augment(images, positions), first)
-    assert torch.equal(augmenter(EACH[name], seed=3)(images, positions), first)
+    assert torch.equal(augmenter(EACH[name], fill=fill, seed=3)(images, positions), first)
     assert not torch.equal(second, first)
     augment.start_epoch(2, 4)
     assert not torch.equal(augment(images, positions), first)
