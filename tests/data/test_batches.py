@@ -10,6 +10,8 @@ from atelier.config import AugmentConfig
 from atelier.data import ImageSplit, normalization_of
 from atelier.data.augment import Augmenter
 from atelier.data.batches import Normalizer, TrainingBatches
+from atelier.data.mixing import Mixing
+from atelier.data.pruning import Pruning
 
 CPU = torch.device("cpu")
 
@@ -20,13 +22,13 @@ def split_of(count, channels=1, size=(4, 5)):
     return ImageSplit(images, np.arange(count) % 3, np.arange(count) + 1000)
 
 
-def batches_of(split, batch_size, config=None, chosen=None):
+def batches_of(split, batch_size, config=None, chosen=None, **more):
     chosen = np.arange(len(split)) if chosen is None else np.array(chosen)
     augment = Augmenter(
         config or AugmentConfig(), torch.zeros(split.images.shape[1]), len(chosen), 0, CPU
     )
     normalize = Normalizer(*normalization_of(split.images), CPU)
-    return TrainingBatches(split, chosen, batch_size, normalize, augment, CPU)
+    return TrainingBatches(split, chosen, batch_size, normalize, augment, CPU, **more)
 
 
 @given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 1000))
@@ -197,3 +199,49 @@ def test_a_constant_channel_becomes_zero():
 def test_images_come_with_channels_last_as_the_cpu_likes_them():
     (batch,) = batches_of(split_of(4, channels=3), 4).epoch(1, 0)
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
+
+
+# Balanced, weighted and mixed
+
+
+def unbalanced(count=40):
+    split = split_of(count)
+    return ImageSplit(split.images, (np.arange(count) % 8 == 0).astype(np.int64), split.ids)
+
+
+def test_a_balanced_epoch_is_as_long_and_takes_each_class_as_often():
+    batches = batches_of(unbalanced(), 8, balanced=True)
+    epoch = list(batches.epoch(1, 3))
+    assert len(epoch) == len(batches) == 5
+    labels = torch.cat([batch.labels for batch in epoch])
+    assert labels.bincount().tolist() == [20, 20]
+    assert same(epoch, batches_of(unbalanced(), 8, balanced=True).epoch(1, 3))
+    assert not same(epoch, batches.epoch(2, 4))
+
+
+def test_weights_go_with_their_images_and_multiply_those_of_the_pruning():
+    weights = np.linspace(0.1, 2, 40, dtype=np.float32)
+    for batch in batches_of(split_of(40), 8, weights=weights).epoch(1, 0):
+        assert torch.equal(batch.weights, torch.from_numpy(weights)[batch.positions])
+    pruning = Pruning(0.5, 5, 40, CPU)
+    pruning.observe(torch.arange(40), torch.arange(40.0))
+    for batch in batches_of(split_of(40), 8, weights=weights, pruning=pruning).epoch(2, 0):
+        twice = torch.where(batch.positions < 20, 2.0, 1.0)
+        assert torch.equal(batch.weights, torch.from_numpy(weights)[batch.positions] * twice)
+
+
+def test_a_mixed_image_names_both_of_which_it_is_made():
+    split = split_of(24, channels=3)
+    config = AugmentConfig(mixup=1.0, mix_until=0.5)
+    batches = batches_of(split, 8, mixing=Mixing(config, num_epochs=4))
+    normalize = Normalizer(*normalization_of(split.images), CPU)
+    epoch = list(batches.epoch(2, 0))
+    for batch in epoch:
+        partners, share = batch.mixed
+        plain = normalize(torch.from_numpy(split.images[batch.positions.numpy()]))
+        share = share.view(-1, 1, 1, 1)
+        expected = share * plain + (1 - share) * plain[partners]
+        assert torch.allclose(batch.images, expected, atol=1e-5)
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    assert same(epoch, batches.epoch(2, 0))
+    assert all(batch.mixed is None for batch in batches.epoch(3, 0))

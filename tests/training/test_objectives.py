@@ -4,9 +4,13 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from atelier.data.batches import Batch
+from atelier.data.mixing import Mixed
 from atelier.training.objectives import balanced_class_weights, each_member, supervised
 
 # The "network" hands its images through: they are the logits.
@@ -81,3 +85,97 @@ def test_every_member_learns_for_itself():
     assert float(logs["loss"]) == pytest.approx(float(sum(alone)) / 2)
     # Their mean has no opinion, and the first class wins the tie.
     assert float(logs["accuracy"]) == pytest.approx(1 / 3)
+
+
+# Mixed images
+
+
+def mixed_batch(logits, labels, partners, share, **more):
+    return Batch(
+        logits,
+        torch.tensor(labels),
+        torch.arange(len(labels)),
+        mixed=Mixed(torch.tensor(partners), torch.tensor(share)),
+        **more,
+    )
+
+
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4),
+    st.floats(0, 0.5),
+    st.booleans(),
+    st.booleans(),
+)
+def test_the_gradient_of_a_mixed_batch_is_that_of_both_losses_by_their_shares(
+    share, smoothing, weighted, by_class
+):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 3, generator=generator, requires_grad=True)
+    labels, partners = torch.tensor([0, 1, 2, 1]), torch.tensor([3, 0, 1, 2])
+    own = torch.tensor([1.0, 0.5, 2.0, 0.5]) if weighted else torch.ones(4)
+    classes = torch.tensor([0.5, 1.0, 3.0]) if by_class else None
+    batch = mixed_batch(
+        logits, labels.tolist(), partners.tolist(), share, weights=own if weighted else None
+    )
+    loss, _ = supervised(label_smoothing=smoothing, class_weights=classes)(nn.Identity(), batch)
+    (found,) = torch.autograd.grad(loss, logits)
+
+    total, counted = torch.zeros(()), 0.0
+    for i in range(4):
+        for place, part in ((i, share[i]), (int(partners[i]), 1 - share[i])):
+            label = labels[place]
+            one = F.cross_entropy(
+                logits[i : i + 1],
+                label[None],
+                weight=classes,
+                label_smoothing=smoothing,
+                reduction="sum",
+            )
+            total = total + part * own[place] * one
+            counted += part * (1 if classes is None else float(classes[label]))
+    (expected,) = torch.autograd.grad(total / counted, logits)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_members_learn_from_mixed_images_each_for_itself():
+    mixed = Mixed(torch.tensor([1, 2, 0]), torch.tensor([0.2, 1.0, 0.6]))
+    batch, reverse = (Batch(x, LABELS, torch.arange(3), mixed=mixed) for x in (LOGITS, -LOGITS))
+    loss, _ = each_member()(TwoMembers(), batch)
+    alone = [supervised()(nn.Identity(), b)[0] for b in (batch, reverse)]
+    assert float(loss) == pytest.approx(float(sum(alone)))
+
+
+@pytest.mark.parametrize("objective", [supervised, each_member])
+def test_a_batch_in_which_nothing_was_mixed_is_as_any_other(objective):
+    model = nn.Identity() if objective is supervised else TwoMembers()
+    batch = mixed_batch(LOGITS, LABELS.tolist(), [2, 0, 1], [1.0, 1.0, 1.0])
+    for ours, plain in zip(
+        objective()(model, batch)[1].values(), objective()(model, BATCH)[1].values(), strict=True
+    ):
+        assert float(ours) == pytest.approx(float(plain))
+
+
+def test_the_accuracy_on_mixed_images_counts_the_share_that_is_right():
+    # Predicted are 0, 1, 1.
+    batch = mixed_batch(LOGITS, [0, 2, 0], [1, 0, 1], [0.75, 0.5, 0.4])
+    _, logs = supervised()(nn.Identity(), batch)
+    assert float(logs["accuracy"]) == pytest.approx((0.75 + 0 + 0) / 3)
+
+
+def test_what_is_observed_is_the_mixed_loss_without_weights():
+    seen = []
+    batch = mixed_batch(
+        LOGITS, [0, 1, 2], [1, 2, 0], [0.25, 1.0, 0.5], weights=torch.tensor([5.0, 1, 0])
+    )
+    batch = Batch(**{**vars(batch), "observe": seen.append})
+    supervised()(nn.Identity(), batch)
+    each = -log_probs()
+    expected = [0.25 * each[0, 0] + 0.75 * each[0, 1], each[1, 1], 0.5 * (each[2, 2] + each[2, 0])]
+    assert torch.allclose(seen[0], torch.stack(expected))
+
+
+def test_image_weights_weigh_the_mean():
+    weights = torch.tensor([2.0, 0.0, 1.0])
+    loss, _ = supervised()(nn.Identity(), Batch(LOGITS, LABELS, torch.arange(3), weights))
+    each = -log_probs()[range(3), LABELS]
+    assert float(loss) == pytest.approx(float((weights * each).sum() / 3))
