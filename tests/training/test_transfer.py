@@ -205,6 +205,7 @@ def test_images_are_normalized_as_in_the_pretraining(train, images, pretrained):
     assert run.card.mean == (0.485, 0.456, 0.406)
     assert run.card.std == (0.229, 0.224, 0.225)
     loaded = load_file(pretrained.weights)["conv_stem.weight"]
+    assert len(run.environment["weights_sha256"]) == 64
     assert torch.equal(start(run)["features.conv_stem.weight"], loaded)
     assert train("random", TIMM, *STILL).card.mean != run.card.mean
 

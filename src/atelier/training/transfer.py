@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from torch import Tensor
 
@@ -52,7 +53,10 @@ def start_of(
         return _from_run(Run(recipe.train.init), recipe.model, model, image_shape, classes)
     if isinstance(recipe.model, TimmConfig) and recipe.model.weights != "none":
         load_pretrained(model, recipe.model, image_shape)
-        return Start(pretraining_normalization(recipe.model, image_shape[0]))
+        facts = {}
+        if recipe.model.weights != "pretrained":
+            facts["weights_sha256"] = _digest(Path(recipe.model.weights).expanduser())
+        return Start(pretraining_normalization(recipe.model, image_shape[0]), facts)
     return None
 
 
@@ -90,11 +94,16 @@ def _from_run(
         model.features.load_state_dict(fit.tensors)
     if card.classes == classes:
         model.head.load_state_dict(_below(weights, "head."))
-    digest = hashlib.sha256((run.path / "model.safetensors").read_bytes()).hexdigest()
+    digest = _digest(run.path / "model.safetensors")
     normalization = tuple(_of_channels(v, image_shape[0]) for v in (card.mean, card.std))
     return Start(
         (normalization[0], normalization[1]), {"init_run": run.name, "init_sha256": digest}
     )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _below(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
