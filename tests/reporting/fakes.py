@@ -55,6 +55,8 @@ def make_dataset(classes=CLASSES, *, n=60, channels=1, name="fashion-mnist"):
         name=name,
         train=split(0),
         test=test,
+        validation=None,
+        photos=None,
         judged=("test", test),
         classes=tuple(classes),
         fingerprint="ab" * 32,

@@ -239,8 +239,8 @@ def ece(
 
 
 def _say_coverage(coverage: Mapping[float, float]) -> str:
-    shares = (f"{percent(part, 1)} for {percent(error, 0)}" for error, part in coverage.items())
-    return f"surest images among which few are wrong: {', '.join(shares)} wrong"
+    shares = (f"{percent(part, 1)} at {percent(error, 0)}" for error, part in coverage.items())
+    return f"coverage of the surest images by their error: {', '.join(shares)}"
 
 
 def _refuse_unusable(predictions: Predictions) -> None:

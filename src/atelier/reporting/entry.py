@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,11 @@ from ..data.augment import Augmenter
 from ..data.batches import Normalizer
 from ..data.mixing import Mixing
 from ..errors import RunError
-from ..evaluation import Comparison, evaluate
+from ..evaluation import Comparison, calibration_of, evaluate, judged_images
 from ..progress import progress_bar
-from ..runs import Run
+from ..runs import Run, refuse_other_data
 from ..storage import refuse_existing
-from ..sweeps import compare_runs
-from .canvas import save_png
+from ..sweeps import compare_runs, judged_part
 from .page import write_report
 from .pictures import data_pictures
 from .subjects import ReportEntry
@@ -62,21 +62,29 @@ def report(
     found = [run if isinstance(run, Run) else Run(run) for run in runs]
     if not found:
         raise RunError("there is no run to report on", fix="Name at least one run folder")
-    specs = {run.recipe.data for run in found}
+    specs = {(run.recipe.data, run.recipe.photos) for run in found}
     if len(specs) > 1:
         raise RunError(
-            "a report is about one data set",
-            got=", ".join(sorted(specs)),
+            "a report is about one data set, read in one way",
+            got=", ".join(sorted({data for data, _ in specs})),
             fix="Write one report for each",
         )
-    dataset = load_dataset(specs.pop())
+    dataset = load_dataset(*specs.pop(), progress=progress)
+    part = judged_part(found)
+    for run in found:
+        refuse_other_data(run.path, dataset)
+    if part == "validation" and dataset.validation is None:
+        dataset = replace(dataset, validation=judged_images(found[0], dataset, part))
     with progress_bar("report", len(found) + 1, show=progress) as bar:
         entries = []
         for done, run in enumerate(found):
             bar.update(done, run.name)
             evaluation = evaluate(run, device=device)
             augmented = _augmented(run, dataset)
-            entries.append(ReportEntry(run, run.predictions("test"), evaluation, augmented))
+            predictions, calibration = run.predictions(part), calibration_of(run)
+            if calibration is not None:
+                predictions = calibration.apply(predictions)
+            entries.append(ReportEntry(run, predictions, evaluation, augmented))
         bar.update(len(found), "writing")
         if comparison is None and len({run.recipe.without_seed() for run in found}) > 1:
             comparison = compare_runs(found, device=device)
@@ -92,12 +100,12 @@ def report(
 
 
 def save_data_figures(dataset: Dataset, folder: str | Path) -> list[Path]:
-    """Draw the class balance and samples of each class as PNG files into `folder`.
+    """Draw the class balance and samples of each class into `folder`.
 
     Raises:
         StorageError: no space or no permission.
     """
-    return [save_png(p.figure, Path(folder) / f"{p.key}.png") for p in data_pictures(dataset)]
+    return [picture.save(folder) for picture in data_pictures(dataset)]
 
 
 def augmented_examples(

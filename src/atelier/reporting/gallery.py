@@ -113,15 +113,35 @@ def sample_predictions(
     return drawing_of(sheet)
 
 
-def worst_errors(images: Images, predictions: Predictions, *, count: int = 18) -> Figure | None:
-    """The errors with the highest confidence, worst first; None where there is no error."""
-    confidence, predicted = predictions.probs.max(axis=1), predictions.predicted
+def surest_errors(predictions: Predictions, count: int = 18) -> npt.NDArray[np.int64]:
+    """The rows of the errors with the highest confidence, worst first."""
     wrong = np.flatnonzero(~predictions.correct)
-    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+    confidence = predictions.probs.max(axis=1)[wrong]
+    surest: npt.NDArray[np.int64] = wrong[np.argsort(-confidence, kind="stable")][:count]
+    return surest
+
+
+def worst_errors(
+    images: Images,
+    predictions: Predictions,
+    files: Sequence[str] | None = None,
+    *,
+    count: int = 18,
+) -> Figure | None:
+    """The errors with the highest confidence, worst first; None where there is no error.
+
+    Args:
+        images: (N, C, H, W) uint8, in the order of the predictions.
+        predictions: of N images.
+        files: the name of each image's file, where it has one.
+        count: errors to show.
+    """
+    confidence, predicted = predictions.probs.max(axis=1), predictions.predicted
+    wrong = surest_errors(predictions, count)
     if not len(wrong):
         return None
     columns, size, words = 6, 1.35, 0.36
-    across, down = size + 1.5 * _EDGE, words + size + 0.36
+    across, down = size + 1.5 * _EDGE, words + size + (0.36 if files is None else 0.5)
     sheet = board(_EDGE + columns * across, -(-len(wrong) // columns) * down)
     for position, index in enumerate(wrong):
         row, column = divmod(position, columns)
@@ -133,6 +153,9 @@ def worst_errors(images: Images, predictions: Predictions, *, count: int = 18) -
         _text(sheet, middle, y + 0.27, f"{_sure(confidence[index])} sure", ha="center", size=8)
         place_image(sheet, images[index], x, y + words, size)
         _text(sheet, middle, y + words + size + 0.12, f"is {true}", ha="center")
+        if files is not None:
+            name = fitted(files[index].rpartition("/")[2], size, 7)
+            _text(sheet, middle, y + words + size + 0.27, name, ha="center", size=7, color=GRAY)
     return drawing_of(sheet)
 
 

@@ -16,11 +16,13 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..errors import RunError
-from ..evaluation import Comparison, Evaluation
+from ..evaluation import NO_TEST_PART, Comparison, Evaluation
 from ..evaluation.tables import percent, percent_range
+from ..predictions import Predictions
 from ..storage import write_text
+from .gallery import surest_errors
 from .pictures import data_pictures, overview_pictures, run_pictures
-from .subjects import DatasetLike, ReportEntry
+from .subjects import DatasetLike, ReportEntry, predicted_files
 
 
 def write_report(
@@ -34,7 +36,7 @@ def write_report(
     """Write the report of one or several runs, whole or not at all, over what is at `path`.
 
     Args:
-        entries: at least one run with its test predictions.
+        entries: at least one run with its predictions.
         path: the HTML file.
         dataset: what the runs were trained and tested on.
         comparison: of the same runs, where there are several.
@@ -44,7 +46,8 @@ def write_report(
         The path.
 
     Raises:
-        RunError: there is no run, or the predictions are not of this data set's test images.
+        RunError: there is no run, or the predictions are not of the images that this data set is
+            judged by.
         StorageError: no space or no permission.
     """
     if not entries:
@@ -63,6 +66,7 @@ def write_report(
         overview=overview_pictures(named, comparison),
         runs=sections,
         data_facts=_data_facts(dataset),
+        data_notes=dataset.photos.notes if dataset.photos else (),
         data=data_pictures(dataset),
         commands=[(name, entry.run.command) for name, entry in named.items()],
         environments=_environments(named),
@@ -76,7 +80,7 @@ def save_figures(entry: ReportEntry, folder: str | Path, *, dataset: DatasetLike
     """Write one run's pictures as PNG files into `folder`, each whole or not at all.
 
     Raises:
-        RunError: the predictions are not of this data set's test images.
+        RunError: the predictions are not of the images that this data set is judged by.
         StorageError: no space or no permission.
     """
     return [picture.save(folder) for picture in run_pictures(entry.run.name, entry, dataset)]
@@ -106,12 +110,13 @@ def _distinct_names(names: Sequence[str]) -> list[str]:
 def _summary(
     named: Mapping[str, ReportEntry], dataset: DatasetLike, comparison: Comparison | None
 ) -> list[str]:
-    n = len(dataset.judged[1].labels)
+    part, judged = dataset.judged
+    runs = f"{len(named)} run{'s' * (len(named) > 1)} on {dataset.name}"
+    n, k = f"{len(judged.labels):,}", len(dataset.classes)
     lines = [
-        (
-            f"{len(named)} run{'s' * (len(named) > 1)} on {dataset.name}, tested on {n:,} images "
-            f"of {len(dataset.classes)} classes that took no part in training."
-        )
+        f"{runs}, tested on {n} images of {k} classes that took no part in training."
+        if part == "test"
+        else f"{runs}, judged by {n} validation images of {k} classes: {NO_TEST_PART}."
     ]
     if comparison is not None and len(comparison.rows) > 1:
         best = comparison.rows[0]
@@ -124,7 +129,7 @@ def _summary(
 
 def _in_words(name: str, result: Evaluation) -> str:
     text = (
-        f"{name} is right on {percent(result.accuracy)} of the test images (95 % interval over "
+        f"{name} is right on {percent(result.accuracy)} of the {result.images} (95 % interval over "
         f"images {percent_range(result.interval)}, other seeds not covered)."
     )
     scored = [row for row in result.per_class if not np.isnan(row.f1)]
@@ -147,7 +152,28 @@ def _run_section(name: str, entry: ReportEntry, dataset: DatasetLike) -> dict[st
         "pictures": run_pictures(name, entry, dataset),
         "class_table": entry.evaluation.class_table(),
         "confusion_table": entry.evaluation.confusion_table(),
+        "error_table": _error_table(entry.predictions, dataset),
     }
+
+
+def _error_table(
+    predictions: Predictions, dataset: DatasetLike
+) -> tuple[list[str], list[list[str]]]:
+    """The files behind the picture of the worst errors; empty where the images are no files."""
+    header = ["file", "label", "called", "probability"]
+    files = predicted_files(dataset, predictions)
+    if files is None:
+        return header, []
+    probs, names = predictions.probs, predictions.classes
+    return header, [
+        [
+            files[row],
+            names[predictions.labels[row]],
+            names[probs[row].argmax()],
+            percent(probs[row].max(), 1),
+        ]
+        for row in surest_errors(predictions)
+    ]
 
 
 def _run_facts(entry: ReportEntry) -> list[tuple[str, str]]:
@@ -157,6 +183,15 @@ def _run_facts(entry: ReportEntry) -> list[tuple[str, str]]:
         ("balanced accuracy", percent(result.balanced_accuracy)),
         ("negative log-likelihood", f"{result.nll:.4f} nats"),
         ("calibration error (ECE)", percent(result.ece)),
+    ]
+    if result.calibrated is not None:
+        facts += [
+            ("ECE, calibrated", percent(result.calibrated.ece)),
+            ("temperature", f"{result.calibrated.temperature:.3f}"),
+        ]
+    facts += [
+        (f"surest images, {percent(error, 0)} wrong", percent(part, 1))
+        for error, part in result.coverage.items()
     ]
     formats = {
         "best_validation_accuracy": ("best validation accuracy", "{:.2%}"),
@@ -176,8 +211,15 @@ def _run_facts(entry: ReportEntry) -> list[tuple[str, str]]:
 def _data_facts(dataset: DatasetLike) -> list[tuple[str, str]]:
     channels, height, width = dataset.train.images.shape[1:]
     return [
-        ("training images, validation included", f"{len(dataset.train.labels):,}"),
-        ("test images", f"{len(dataset.judged[1].labels):,}"),
+        (
+            "training images" + ", validation included" * (dataset.validation is None),
+            f"{len(dataset.train.labels):,}",
+        ),
+        *(
+            (f"{part} images", f"{len(split.labels):,}")
+            for part, split in (("validation", dataset.validation), dataset.judged)
+            if split is not None
+        ),
         ("classes", f"{len(dataset.classes)}"),
         ("image size", f"{width} x {height}, {channels} channel{'s' * (channels > 1)}"),
         ("fingerprint (SHA-256)", dataset.fingerprint),

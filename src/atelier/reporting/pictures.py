@@ -14,40 +14,43 @@ from matplotlib.figure import Figure
 from ..evaluation import Comparison
 from ..evaluation.tables import percent
 from . import gallery, plots
-from .canvas import png_bytes, write_bytes
-from .subjects import DatasetLike, ReportEntry, predicted_images
+from .canvas import jpeg_bytes, png_bytes, write_bytes
+from .subjects import DatasetLike, ReportEntry, predicted_files, predicted_images
 
 _CSS_PIXELS_PER_INCH = 96
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A figure with its words: `key` names its file, `alt` says what a reader would see in it."""
+    """A figure with its words: `key` names its file, `alt` says what a reader would see in it, and
+    `photos` whether color photos are in it."""
 
     key: str
     title: str
     figure: Figure
     alt: str
     caption: str
+    photos: bool = False
 
     @functools.cached_property
-    def png(self) -> bytes:
-        """The figure as PNG, drawn once for the report and the folder."""
-        return png_bytes(self.figure)
+    def data(self) -> bytes:
+        """The figure as PNG, or as JPEG, drawn once for the report and the folder."""
+        return jpeg_bytes(self.figure) if self.photos else png_bytes(self.figure)
 
     @property
     def source(self) -> str:
-        """The PNG as a data address."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+        """The picture as a data address."""
+        kind = "jpeg" if self.photos else "png"
+        return f"data:image/{kind};base64," + base64.b64encode(self.data).decode("ascii")
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``<key>.png`` into `folder`, whole or not at all.
+        """Write ``<key>.png`` or ``<key>.jpg`` into `folder`, whole or not at all.
 
         Raises:
             StorageError: no space or no permission.
         """
-        path = Path(folder) / f"{self.key}.png"
-        write_bytes(path, self.png)
+        path = Path(folder) / f"{self.key}.{'jpg' if self.photos else 'png'}"
+        write_bytes(path, self.data)
         return path
 
     @property
@@ -114,10 +117,11 @@ def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Pi
     """The pictures of one run.
 
     Raises:
-        RunError: the predictions are not of this data set's test images.
+        RunError: the predictions are not of the images that this data set is judged by.
     """
     result, predictions = entry.evaluation, entry.predictions
     images = predicted_images(dataset, predictions, name)
+    photos = images.shape[1] == 3
     top = "; ".join(
         f"{c.true} called {c.predicted} {c.count:,} times" for c in result.top_confusions[:3]
     )
@@ -141,6 +145,7 @@ def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Pi
                 "Training images and several augmented versions of each",
                 "Each draw is independent. An image whose class you could no longer tell is "
                 "augmented too much.",
+                photos,
             )
         )
     pictures += [
@@ -163,12 +168,14 @@ def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Pi
             "sample_predictions",
             "Sample predictions",
             gallery.sample_predictions(images, predictions),
-            "Twelve random test images with the three most probable classes of each",
+            f"Twelve random {result.images} with the three most probable classes of each",
             "Drawn at random, not chosen. The bar of the true class is blue; a dashed frame and a "
             "cross mark an error.",
+            photos,
         ),
     ]
-    worst = gallery.worst_errors(images, predictions)
+    files = predicted_files(dataset, predictions)
+    worst = gallery.worst_errors(images, predictions, files)
     pairs = gallery.confusable_pairs(images, predictions)
     if worst is not None:
         pictures.append(
@@ -179,6 +186,7 @@ def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Pi
                 "The errors that the model was most sure of, each with what it was called",
                 "Above each image what it was called and how sure the model was; below it the "
                 "label. Some of these labels may be wrong.",
+                photos,
             )
         )
     if pairs is not None:
@@ -189,6 +197,7 @@ def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Pi
                 pairs,
                 f"The most frequent confusions, with examples: {top}",
                 "True class → predicted class, with the errors the model was most sure of.",
+                photos,
             )
         )
     return pictures
@@ -196,7 +205,11 @@ def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Pi
 
 def data_pictures(dataset: DatasetLike) -> list[Picture]:
     """The pictures of the data set."""
-    parts = {"training": dataset.train.labels, dataset.judged[0]: dataset.judged[1].labels}
+    part, judged = dataset.judged
+    parts = {"training": dataset.train.labels}
+    if dataset.validation is not None:
+        parts["validation"] = dataset.validation.labels
+    parts[part] = judged.labels
     ranges = ", ".join(
         f"{part} {counts.min():,} to {counts.max():,}"
         for part, own in parts.items()
@@ -216,5 +229,6 @@ def data_pictures(dataset: DatasetLike) -> list[Picture]:
             gallery.samples_per_class(dataset.train.images, dataset.train.labels, dataset.classes),
             f"Random training images of {', '.join(dataset.classes[:25])}",
             "Drawn at random from the training images.",
+            dataset.train.images.shape[1] == 3,
         ),
     ]

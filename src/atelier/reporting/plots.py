@@ -172,7 +172,7 @@ def per_class_f1(evaluations: Mapping[str, Evaluation]) -> Figure:
         axes.plot(row[order], height, marker, color=color, ms=7, alpha=0.9, label=plain(name))
     axes.set_yticks(height, [plain(names[k]) for k in order])
     axes.invert_yaxis()
-    axes.set_xlabel("F1 on the test images")
+    axes.set_xlabel(f"F1 on the {first.images}")
     axes.set_xlim(max(0.0, float(np.nanmin(scores)) - 0.08), 1.02)
     axes.xaxis.set_major_formatter(percent_axis())
     axes.margins(y=0.05)
@@ -207,7 +207,7 @@ def model_comparison(comparison: Comparison) -> Figure:
         )
     panels[0].set_yticks(range(len(rows)), [plain(row.name) for row in rows])
     panels[0].set_ylim(len(rows) - 0.5, -0.7)
-    panels[0].set_xlabel("test accuracy")
+    panels[0].set_xlabel(f"accuracy on the {comparison.images}")
     handles = [Line2D([], [], color=GRAY, lw=1.4, label="95 % over images (Wilson)")]
     if any(row.seed_interval for row in rows):
         handles += [
@@ -230,7 +230,7 @@ def model_comparison(comparison: Comparison) -> Figure:
                 fontsize=9,
             )
         axes.set_xlabel("training time in seconds")
-        axes.set_ylabel("test accuracy")
+        axes.set_ylabel("accuracy")
         axes.margins(x=0.25, y=0.12)
         axes.set_xlim(left=0)
         tidy(axes, grid="both").yaxis.set_major_formatter(percent_axis())

@@ -51,6 +51,16 @@ class SplitLike(Protocol):
     def ids(self) -> npt.NDArray[np.int64]: ...
 
 
+class PhotosLike(Protocol):
+    """What a report reads of photos: the name of each file, by the image's id, and notes."""
+
+    @property
+    def files(self) -> Sequence[str]: ...
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+
 class DatasetLike(Protocol):
     """What a report reads of a data set."""
 
@@ -59,6 +69,12 @@ class DatasetLike(Protocol):
 
     @property
     def train(self) -> SplitLike: ...
+
+    @property
+    def validation(self) -> SplitLike | None: ...
+
+    @property
+    def photos(self) -> PhotosLike | None: ...
 
     @property
     def judged(self) -> tuple[str, SplitLike]: ...
@@ -76,7 +92,7 @@ class ReportEntry:
 
     Attributes:
         run: the run.
-        predictions: its test predictions.
+        predictions: of the images that it is judged by.
         evaluation: their scores.
         augmented: where it was trained with augmentation, some training images (N, C, H, W) uint8
             and what augmentation makes of them (N, V, C, H, W) uint8.
@@ -91,22 +107,31 @@ class ReportEntry:
 def predicted_images(
     dataset: DatasetLike, predictions: Predictions, name: str
 ) -> npt.NDArray[np.uint8]:
-    """The test images that a run predicted, in the order of its predictions.
+    """The images that a run predicted, in the order of its predictions.
 
     Raises:
-        RunError: the predictions are not of this data set's test images.
+        RunError: the predictions are not of the images that this data set is judged by.
     """
-    test = dataset.judged[1]
-    order = np.argsort(test.ids, kind="stable")
-    place = np.searchsorted(test.ids, predictions.ids, sorter=order)
+    part, judged = dataset.judged
+    order = np.argsort(judged.ids, kind="stable")
+    place = np.searchsorted(judged.ids, predictions.ids, sorter=order)
     rows = order[np.minimum(place, len(order) - 1)]
     if (
         predictions.classes != dataset.classes
-        or not np.array_equal(test.ids[rows], predictions.ids)
-        or not np.array_equal(test.labels[rows], predictions.labels)
+        or not np.array_equal(judged.ids[rows], predictions.ids)
+        or not np.array_equal(judged.labels[rows], predictions.labels)
     ):
         raise RunError(
-            f"the test predictions of {name} are not of the test images of {dataset.name}",
+            f"the predictions of {name} are not of the {part} images of {dataset.name}",
             fix="Name the data that the run was evaluated on with --data",
         )
-    return test.images[rows]
+    if np.array_equal(rows, np.arange(len(judged.images))):
+        return judged.images  # as they are: of many photos a copy would fill the memory
+    return judged.images[rows]
+
+
+def predicted_files(dataset: DatasetLike, predictions: Predictions) -> list[str] | None:
+    """The names of the files that a run predicted; None where the data are no photos."""
+    if dataset.photos is None:
+        return None
+    return [dataset.photos.files[image] for image in predictions.ids]
