@@ -38,6 +38,7 @@ def _yield_to_other_processes() -> None:
 _yield_to_other_processes()
 
 if TYPE_CHECKING:
+    from .auditing import audit
     from .config import Recipe
     from .data import Dataset, fetch, load_dataset
     from .errors import AtelierError
@@ -64,6 +65,7 @@ _HOMES = {
     "RECIPES": "recipes",
     "Recipe": "config",
     "Run": "runs",
+    "audit": "auditing",
     "compare": "sweeps",
     "demo": "showcase",
     "evaluate": "evaluation",
@@ -87,6 +89,7 @@ __all__ = [
     "Predictor",
     "Recipe",
     "Run",
+    "audit",
     "compare",
     "demo",
     "evaluate",

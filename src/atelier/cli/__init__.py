@@ -10,7 +10,7 @@ import typer
 
 from .. import __version__
 from ..errors import AtelierError
-from . import learning, results  # noqa: F401 - they register their verbs, in this order
+from . import auditing, learning, results  # noqa: F401 - they register their verbs, in this order
 from .application import app
 
 __all__ = ["app", "main"]

@@ -8,16 +8,16 @@ turns the sign of the odd horizontal frequencies, so one hash finds mirrored cop
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..progress import progress_bar
 
-_Images = npt.NDArray[np.uint8]
 _Hashes = npt.NDArray[np.uint64]
 _Positions = npt.NDArray[np.int64]
 
@@ -46,6 +46,19 @@ _SAME = 1.0
 _PICTURE = (-2, -1)  # axes
 
 
+class ImageArray(Protocol):
+    """What is read of N images: an array (N, C, H, W) uint8, or what can be sliced like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C, H, W)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: Any, /) -> npt.NDArray[np.uint8]:
+        """One image, or those of a slice."""
+
+
 @dataclass(frozen=True)
 class Pairs:
     """P pairs of images that show one picture. Arrays of P, sorted by first, then by second.
@@ -68,7 +81,7 @@ class Pairs:
         return len(self.first)
 
 
-def perceptual_hashes(images: _Images) -> _Hashes:
+def perceptual_hashes(images: ImageArray) -> _Hashes:
     """A hash of 64 bits for each image; hashes of one picture differ in few bits.
 
     Args:
@@ -90,13 +103,13 @@ def perceptual_hashes(images: _Images) -> _Hashes:
     return hashes
 
 
-def near_duplicates(images: _Images, hashes: _Hashes) -> list[tuple[int, int]]:
+def near_duplicates(images: ImageArray, hashes: _Hashes) -> list[tuple[int, int]]:
     """Pairs of positions i < j whose images show one picture; see `find_pairs`."""
     pairs = find_pairs(images, hashes)
     return list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
 
 
-def find_pairs(images: _Images, hashes: _Hashes, *, progress: bool = False) -> Pairs:
+def find_pairs(images: ImageArray, hashes: _Hashes, *, progress: bool = False) -> Pairs:
     """Pairs of images that are copies: the same, compressed, scaled, lightened or mirrored.
 
     Two products of one kind on white are no copies: beside the hash, details, contrast and colors
@@ -200,7 +213,7 @@ def _near(apart: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.intp], ...]:
 class _Thumbnails:
     """Small pictures of all images: 576 bytes of gray and 36 for each channel."""
 
-    def __init__(self, images: _Images) -> None:
+    def __init__(self, images: ImageArray) -> None:
         side = min(_THUMBNAIL, *images.shape[2:])
         self._gray = np.empty((len(images), side, side), np.uint8)
         self._cells = np.empty((len(images), images.shape[1], _CELLS, _CELLS), np.uint8)
@@ -255,7 +268,7 @@ class _Thumbnails:
 
 
 def _same(
-    images: _Images, i: _Positions, j: _Positions, mirrored: npt.NDArray[np.bool_]
+    images: ImageArray, i: _Positions, j: _Positions, mirrored: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Whether the pixels agree to the last bit."""
     same = np.empty(len(i), bool)
@@ -283,14 +296,14 @@ def _correlation(
     return correlation
 
 
-def _blocks(images: _Images) -> Iterator[slice]:
+def _blocks(images: ImageArray) -> Iterator[slice]:
     """Slices of a few million values each."""
-    size = max(1, 2**22 // max(1, images[:1].size))
+    size = max(1, 2**22 // max(1, math.prod(images.shape[1:])))
     for start in range(0, len(images), size):
         yield slice(start, min(start + size, len(images)))
 
 
-def _gray(images: _Images) -> npt.NDArray[np.float32]:
+def _gray(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     gray: npt.NDArray[np.float32] = images.mean(axis=1, dtype=np.float32)
     return gray
 
