@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import stat
 import warnings
 from pathlib import Path
@@ -91,7 +92,7 @@ def read_image(
     if isinstance(source, bytes):
         name, data = "the image", source
     else:
-        name, data = str(source), read_file(Path(source))
+        name, data = str(source), read_file(source)
     if not data:
         raise ImageError(f"{name} is empty", fix=f"Give an image file: {_ALLOWED}")
     if len(data) > MAX_IMAGE_BYTES:
@@ -103,24 +104,24 @@ def read_image(
     )
     if inverted:
         pixels = 255 - pixels
-    return LoadedImage(np.ascontiguousarray(pixels.transpose(2, 0, 1)), inverted)
+    return LoadedImage(pixels, inverted)
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: str | Path) -> bytes:
     """The bytes of an image file, unless it is too large.
 
     Raises:
         ImageError: missing, not a regular file, over 32 MiB, or not to be read.
     """
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - of very many files: no Path made
         if stat.S_ISDIR(status.st_mode):
             raise ImageError(f"{path} is a folder", fix="Give the image files in it")
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{path} is not a regular file", fix="Give an image file")
         if status.st_size > MAX_IMAGE_BYTES:
             raise _too_large(str(path), status.st_size)
-        with path.open("rb") as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
             return file.read(MAX_IMAGE_BYTES + 1)
     except FileNotFoundError as error:
         raise ImageError(f"there is no file {path}", fix="Check the path") from error
@@ -227,25 +228,31 @@ def _flatten(image: Image.Image, mode: str, background: int) -> Image.Image:
         spread = float(np.ptp(values)) or 1.0
         stretched = (values - values.min()) / spread * 255
         return Image.fromarray(stretched.round().astype(np.uint8)).convert(mode)
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _letterbox(image: Image.Image, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """(H, W, C) pixels: `image`, which fits, in the middle."""
+    """(C, H, W) pixels: `image`, which fits, in the middle."""
     height, width = image_size
-    inner = np.asarray(image)
-    inner = inner[:, :, None] if inner.ndim == 2 else inner
-    if inner.shape[:2] == image_size:
-        return inner
-    pixels = np.empty((height, width, inner.shape[2]), np.uint8)
-    pixels[:] = _border_medians(inner)
-    top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
-    pixels[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+    inner = np.asarray(image).reshape(image.height, image.width, -1).transpose(2, 0, 1)
+    if inner.shape[1:] == image_size:
+        return np.ascontiguousarray(inner)
+    pixels = np.empty((len(inner), height, width), np.uint8)
+    top, left = (height - inner.shape[1]) // 2, (width - inner.shape[2]) // 2
+    bottom, right = top + inner.shape[1], left + inner.shape[2]
+    margins = _border_medians(inner)[:, None, None]
+    pixels[:, :top], pixels[:, bottom:] = margins, margins
+    pixels[:, top:bottom, :left], pixels[:, top:bottom, right:] = margins, margins
+    pixels[:, top:bottom, left:right] = inner
     return pixels
 
 
 def _border_medians(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """(C,) median of the outermost pixels of (H, W, C)."""
-    edges = [pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]]
-    medians: npt.NDArray[np.float64] = np.median(np.concatenate(edges), axis=0)
-    return medians.round().astype(np.uint8)
+    """(C,) median of the outermost pixels of (C, H, W)."""
+    edges = (pixels[:, 0], pixels[:, -1], pixels[:, 1:-1, 0], pixels[:, 1:-1, -1])
+    border = np.concatenate(edges, axis=1)
+    border.sort(axis=1)  # for so few bytes three times as fast as np.median, and the same
+    middle = border.shape[1] // 2
+    both = border[:, middle].astype(np.float64) + border[:, ~middle]
+    medians: npt.NDArray[np.uint8] = (both / 2).round().astype(np.uint8)
+    return medians

@@ -220,7 +220,7 @@ class _Refresh:
         entries: list[tuple[int, bytes, int]] = []
         for position in positions:
             try:
-                data = read_file(Path(paths[position]))
+                data = read_file(paths[position])
                 checksum = hashlib.sha256(data).digest()
                 self.checksums[position] = np.frombuffer(checksum, np.uint8)
                 if checksum in self.known_bad:
