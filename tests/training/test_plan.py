@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
 
 from atelier.config import Recipe, SpeedNetConfig, TrainConfig
 from atelier.data import Dataset, ImageSplit
-from atelier.training.plan import activation_bytes, free_memory, planned
+from atelier.training.memory import activation_bytes
+from atelier.training.plan import planned
 
 RECIPE = Recipe(
     name="photos",
@@ -78,15 +78,3 @@ def test_a_batch_takes_at_most_half_of_the_memory():
     assert found.train.batch_size == 16
     assert any("are free" in reason for reason in reasons)
     assert plan([1700, 1700], memory_bytes=2 * 64 * image)[0].train.batch_size == 64
-
-
-def test_the_memory_of_an_image_grows_with_its_area_and_draws_nothing():
-    before = torch.get_rng_state()
-    small, large = (activation_bytes(RECIPE, (3, side, side), 2) for side in (32, 64))
-    assert large == pytest.approx(4 * small, rel=0.05)
-    assert torch.equal(before, torch.get_rng_state())
-
-
-def test_the_free_memory_of_this_machine_is_a_plausible_number():
-    found = free_memory(torch.device("cpu"))
-    assert found is None or 2**20 < found < 2**50

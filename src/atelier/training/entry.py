@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from .. import __version__
@@ -28,8 +27,10 @@ from ..storage import atomic_path, explained, refuse_existing, remove, write_jso
 from .checkpoints import TrainingState, copy_weights, load_checkpoint, save_checkpoint
 from .layers import Freezing
 from .loop import fit
+from .memory import SMALLEST_BATCH, free_memory, is_out_of_memory
 from .objectives import balanced_class_weights, each_member, supervised
 from .optimizers import build_optimizer
+from .plan import planned
 from .preparation import Prepared, prepare
 from .probe import caches_embeddings, learner_of
 
@@ -79,8 +80,8 @@ def train(
         ConfigError: an unknown recipe, key or value, or a loss that is no longer a number.
         DataError: the data set is missing or corrupt.
         RunError: `resume` names a run that cannot go on, or `init` one that is not finished.
-        DeviceError: this machine has no such device, too little memory, or no compiler where one
-            is asked for.
+        DeviceError: this machine has no such device, too little memory (a planned recipe halves its
+            batch first), or no compiler where one is asked for.
         StorageError: `out` exists, no space, or no permission.
     """
     if resume is not None:
@@ -105,14 +106,20 @@ def train(
     precision = resolve_precision(resolved.train.precision, torch_device)
     keep_freed_memory()
     dataset = obtain_dataset(resolved.data, resolved.photos, progress=progress)
+    asked, by_hand = resolved, {override.partition("=")[0].strip() for override in overrides}
+    resolved, reasons = planned(
+        resolved, dataset, fixed=by_hand, memory_bytes=free_memory(torch_device)
+    )
+    notes = [*reasons]
     resumed = None if resume is None else read_card(path)
     prepared = prepare(resolved, dataset, torch_device, resumed=resumed)
     if dataset.photos is not None:
         learned = prepared.batches.labels.cpu().numpy()
         held_out = None if prepared.validation is None else prepared.validation.labels
         warnings = balance_warnings(dataset.classes, learned, held_out)
-        for note in (*dataset.photos.notes, *warnings):
-            (say or _say)(note)
+        notes += [*dataset.photos.notes, *warnings]
+    for note in notes:
+        (say or _say)(note)
     probes = caches_embeddings(resolved)
     if probes and resume is not None:  # a checkpoint has the head alone
         prepared.model.load_state_dict(load_file(path / _WEIGHTS))
@@ -120,12 +127,13 @@ def train(
     learner = learner_of(prepared, resolved, progress=progress)
     optimizer = build_optimizer(learner.model, resolved.train)
     freezing = Freezing(learner.model, resolved.train)
-    environment = {
+    environment: dict[str, Any] = {
         "atelier": __version__,
         **describe_machine(torch_device),
         "precision": str(precision).removeprefix("torch."),
         "data_fingerprint": dataset.fingerprint,
         "judged": "validation" if dataset.test is None else "test",
+        "notes": notes,
         **(prepared.start.facts if prepared.start else {}),
     }
     if resume is None:
@@ -143,7 +151,7 @@ def train(
         write_text(path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in state.history))
         latest = state
 
-    interrupted = False
+    interrupted, smaller = False, None
     weights = None
     if resolved.train.class_weights == "balanced":
         weights = balanced_class_weights(prepared.batches.labels, len(dataset.classes))
@@ -168,21 +176,37 @@ def train(
         if latest is None:
             raise
         interrupted = True
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(
-            f"the device {torch_device} has too little memory for this training",
-            fix=f"Halve the batch with --set train.batch_size={resolved.train.batch_size // 2}",
-        ) from error
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _NO_COMPILER):
+    except (MemoryError, RuntimeError) as error:
+        if any(words in str(error) for words in _NO_COMPILER):
+            raise DeviceError(
+                "train.compile needs a compiler, and this machine has none that works",
+                fix="Install g++, or train with --set train.compile=false",
+            ) from error
+        if not is_out_of_memory(error):
             raise
-        raise DeviceError(
-            "train.compile needs a compiler, and this machine has none that works",
-            fix="Install g++, or train with --set train.compile=false",
-        ) from error
+        smaller = resolved.train.batch_size // 2
+        if not asked.plan or "train.batch_size" in by_hand or smaller < SMALLEST_BATCH:
+            raise DeviceError(
+                f"the device {torch_device} has too little memory for this training",
+                fix=f"Halve the batch with --set train.batch_size={smaller}",
+            ) from error
     finally:
         if latest is None:  # nothing was learned yet, and a half folder would be in the way
             shutil.rmtree(path, ignore_errors=True)
+    if smaller is not None:
+        (say or _say)(f"memory was short: from the start again with a batch of {smaller}")
+        del learner, optimizer, prepared, latest
+        return train(
+            asked.changed({"train.batch_size": smaller}),
+            overrides=overrides,
+            out=path,
+            overwrite=True,
+            device=device,
+            progress=progress,
+            title=title,
+            say=say,
+        )
+    assert latest is not None
     freezing.release()
     _finish(path, prepared, latest, interrupted=interrupted)
     return Run(path)
@@ -224,7 +248,7 @@ def can_resume(path: Path) -> bool:
 def _begin(
     path: Path,
     recipe: Recipe,
-    environment: dict[str, str | int],
+    environment: dict[str, Any],
     prepared: Prepared,
     *,
     weights: bool,

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 
 import torch
-from torch import nn
 
 from ..config import Recipe
 from ..data import Dataset
-from ..models import ImageShape, build_model
+from ..models import ImageShape
+from .memory import SMALLEST_BATCH, activation_bytes
 
 _LEAST_STEPS = 10  # in an epoch, for batch norm and the schedule to have something to work with
-_SMALLEST_BATCH = 8
 _USUAL_IMAGES = 3000  # what the recipes for photos were made with
 _MOST_EPOCHS_FACTOR = 4
 _IMBALANCE = 10
@@ -49,12 +47,12 @@ def planned(
 
     batch, usual = recipe.train.batch_size, recipe.train.batch_size
     if "train.batch_size" not in fixed:
-        while batch > _SMALLEST_BATCH and count // batch < _LEAST_STEPS:
+        while batch > SMALLEST_BATCH and count // batch < _LEAST_STEPS:
             batch //= 2
         why = f"{count:,} training images make {count // batch} steps of an epoch"
         if memory_bytes is not None:
             image = activation_bytes(recipe, _shape(dataset), len(dataset.classes))
-            while batch > _SMALLEST_BATCH and batch * image > _MEMORY_SHARE * memory_bytes:
+            while batch > SMALLEST_BATCH and batch * image > _MEMORY_SHARE * memory_bytes:
                 batch //= 2
                 why = (
                     f"{memory_bytes / 2**30:.1f} GiB are free, and an image takes {image >> 20} MiB"
@@ -86,36 +84,6 @@ def planned(
             f"and the smallest {min(counts):,}"
         )
     return recipe.changed(changes), reasons
-
-
-def activation_bytes(recipe: Recipe, image_shape: ImageShape, num_classes: int) -> int:
-    """What one image's training step keeps in memory, about: the outputs of all layers in float32,
-    once for the way forward and once for the way back. Found by trying with one image."""
-    total = 0
-
-    def add(_module: nn.Module, _inputs: object, output: object) -> None:
-        nonlocal total
-        if isinstance(output, torch.Tensor):
-            total += output.numel()
-
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        model = build_model(recipe.model, image_shape, num_classes).eval()
-        for module in model.modules():
-            if not list(module.children()):
-                module.register_forward_hook(add)
-        model(torch.zeros(1, *image_shape))
-    return 2 * 4 * total
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that a training could still take on the device; None where nobody says."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return None
 
 
 def _shape(dataset: Dataset) -> ImageShape:
