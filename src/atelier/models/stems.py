@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 _LEAST_VARIANCE = 5e-4
@@ -39,7 +38,9 @@ class WhiteningConv(nn.Conv2d):
     def fit(self, images: Tensor) -> None:
         """Compute the filters from (N, C, H, W) normalized images."""
         size, stride = self.kernel_size[0], self.stride[0]
-        patches = F.unfold(images.float(), size, stride=stride).transpose(1, 2).flatten(0, 1)
+        # Not F.unfold, which starts and ends its threads for each image anew.
+        windows = images.float().unfold(2, size, stride).unfold(3, size, stride)
+        patches = windows.permute(0, 2, 3, 1, 4, 5).reshape(-1, self.weight[0].numel())
         patches = patches - patches.mean(dim=0)
         # On the CPU in double precision, whatever the device.
         covariance = (patches.T @ patches / len(patches)).double().cpu()
