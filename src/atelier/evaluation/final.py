@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..data import Dataset, ImageSplit
     from ..runs import Run
 
-NO_TEST_PART = "this data set has no test part: its validation images stand in for it"
+NO_TEST_PART = "this data set has no test part, and its validation images stand in for it"
 
 
 def evaluate(
