@@ -15,6 +15,7 @@ import itertools
 import os
 import secrets
 import shutil
+import sys
 import threading
 import time
 import warnings
@@ -103,7 +104,7 @@ def read_photos(
         if found := _unchanged(folder, encoded, status, shape):
             return found
         folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder):
+        with _lock(folder, say=progress):
             # Another process may have done it while this one waited.
             if found := _unchanged(folder, encoded, status, shape):
                 return found
@@ -361,7 +362,7 @@ def _status_of(paths: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 @contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def _lock(folder: Path, *, say: bool) -> Iterator[None]:
     """One process at a time; the system lets go of the lock of a process that dies."""
     with (folder / "lock").open("ab") as file:
         try:
@@ -369,7 +370,12 @@ def _lock(folder: Path) -> Iterator[None]:
         except ImportError:  # not on Windows, where two processes do the work twice
             yield
             return
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if say:
+                print("waiting for another process that reads these photos", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
