@@ -24,6 +24,7 @@ PUBLIC = [
     "Predictor",
     "Recipe",
     "Run",
+    "audit",
     "compare",
     "demo",
     "evaluate",

@@ -148,12 +148,35 @@ def test_no_images_a_foreign_label_and_infinite_logits_are_refused():
 
 def test_the_result_is_json_and_reads_as_text_and_as_html():
     names = ("<script>alert(1)</script>", "Ankle boot", "Bag")
-    result = evaluate_predictions(make([0, 1, 2, 2], 5 * np.eye(3)[[0, 1, 2, 0]], names))
+    labels, called = [0, 1, 2, 2, 1, 0], [0, 1, 2, 0, 1, 1]
+    result = evaluate_predictions(make(labels, 5 * np.eye(3)[called], names))
     parsed = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert parsed["accuracy"] == 0.75
+    assert parsed["accuracy"] == pytest.approx(4 / 6)
     text = str(result)
-    assert "accuracy 75.00 % on 4 images" in text
+    assert text.startswith("accuracy 66.67 % on 6 images")
     assert "other seeds are not covered" in text
     assert "Ankle boot" in text
     assert "<script>" not in result._repr_html_()
     assert "&lt;script&gt;" in result._repr_html_()
+
+
+def test_of_uneven_classes_the_balanced_scores_come_first():
+    labels = np.repeat([0, 1], [80, 20])
+    called = np.where(np.arange(100) < 90, 0, 1)  # half of the small class is missed
+    result = evaluate_predictions(certain(labels, called, 2))
+    assert result.uneven
+    low, high = result.balanced_interval
+    assert low < result.balanced_accuracy == 0.75 < high
+    text = str(result)
+    assert text.startswith("balanced accuracy 75.00 % on 100 images (95 % interval ")
+    assert text.index("macro precision") < text.index("\naccuracy 90.00 %")
+    assert "20 to 80" in text
+    page = result._repr_html_()
+    assert page.index("balanced accuracy 75.00 %") < page.index(">accuracy 90.00 %")
+    assert result.to_dict()["balanced_accuracy_interval_95"] == [low, high]
+
+
+@pytest.mark.parametrize(("sizes", "uneven"), [((20, 30), False), ((20, 31), True)])
+def test_classes_are_uneven_from_three_to_two_on(sizes, uneven):
+    labels = np.repeat([0, 2], sizes)  # class 1 has no image
+    assert evaluate_predictions(certain(labels, labels)).uneven is uneven

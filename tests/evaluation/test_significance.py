@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from atelier.evaluation import holm, mcnemar_exact, seed_interval, wilson_interval
+from atelier.evaluation.significance import mean_proportion_interval
 
 probabilities = st.floats(0, 1)
 
@@ -41,6 +42,34 @@ def test_the_wilson_interval_holds_the_estimate_stays_a_share_and_agrees_with_sc
     assert 0 <= low <= successes / n <= high <= 1
     reference = binomtest(successes, n).proportion_ci(method="wilson")
     assert (low, high) == pytest.approx((reference.low, reference.high), abs=1e-9)
+
+
+@given(n=st.integers(1, 500), share=probabilities)
+def test_the_interval_of_one_proportion_is_wilsons(n, share):
+    successes = round(share * n)
+    assert mean_proportion_interval([successes], [n]) == pytest.approx(
+        wilson_interval(successes, n), abs=1e-12
+    )
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), probabilities), min_size=1, max_size=12))
+def test_the_interval_of_a_mean_of_proportions_holds_it(parts):
+    trials = [n for n, _ in parts]
+    successes = [round(n * share) for n, share in parts]
+    low, high = mean_proportion_interval(successes, trials)
+    mean = np.mean([s / n for s, n in zip(successes, trials, strict=True)])
+    assert 0 <= low <= mean + 1e-12
+    assert mean - 1e-12 <= high <= 1
+    assert low < high
+
+
+def test_the_interval_of_a_mean_covers_in_95_of_100_draws():
+    rng = np.random.default_rng(0)
+    true, trials = np.array([0.97, 0.9, 0.6, 0.5, 0.99]), np.array([80, 30, 14, 12, 50])
+    draws = rng.binomial(trials, true, size=(2000, 5))
+    intervals = [mean_proportion_interval(draw, trials) for draw in draws]
+    covered = np.mean([low <= true.mean() <= high for low, high in intervals])
+    assert 0.94 <= covered <= 0.97
 
 
 @pytest.mark.parametrize(("successes", "n"), [(1, 0), (3, 2), (-1, 2)])

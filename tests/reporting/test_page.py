@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atelier.errors import RunError, StorageError
-from atelier.evaluation import compare_predictions
+from atelier.evaluation import compare_predictions, evaluate_predictions
 from atelier.predictions import Predictions
 from atelier.reporting import ReportEntry, save_figures, write_report
 from atelier.reporting.subjects import predicted_images
@@ -155,6 +155,16 @@ def test_one_run_without_history_or_errors_is_reported_too(dataset, tmp_path):
     assert "Worst errors" not in page.words
     assert "Comparison" not in page.words
     assert page.words.count("cnn-0 is right on 100.00 %") == 2  # in the summary and at the run
+
+
+def test_of_uneven_classes_the_balanced_accuracy_is_said_first(dataset, tmp_path):
+    whole = make_predictions(dataset, noise=3)
+    rows = np.flatnonzero((whole.labels != 2) | (np.arange(60) > 40))
+    kept = Predictions(whole.ids[rows], whole.labels[rows], whole.logits[rows], whole.classes)
+    entry = ReportEntry(FakeRun(), kept, evaluate_predictions(kept))
+    page = Page(write_report([entry], tmp_path / "r.html", dataset=dataset))
+    said = page.words.partition("cnn-0 is right on ")[2]
+    assert said.index("of a class on average (balanced accuracy") < said.index("of the images")
 
 
 def test_the_images_follow_the_predictions_and_not_their_order(dataset):

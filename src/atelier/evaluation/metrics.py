@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from ..errors import RunError
 from ..predictions import Predictions
-from .significance import wilson_interval
+from .significance import mean_proportion_interval, wilson_interval
 from .tables import html_table, percent, percent_range, text_table
 
 if TYPE_CHECKING:
     from .calibration import CalibratedScores
 
 _TOP_CONFUSIONS = 10
+_UNEVEN = 1.5
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Evaluation:
             among the labels or the predictions; a score without a denominator counts as 0 there
             (scikit-learn's convention).
         balanced_accuracy: the mean recall of the classes that occur among the labels.
+        balanced_interval: its 95 % interval from the Wilson intervals of the recalls (Zou & Donner
+            2008), for this one trained model; None where nobody computed it.
         top_confusions: the off-diagonal cells of `confusion`, largest first, at most 10.
         confusion: (K, K) int64, rows are true classes, columns predicted ones.
         nll: the mean negative log-likelihood of the true class, in nats.
@@ -89,6 +92,14 @@ class Evaluation:
     note: str = ""
     calibrated: CalibratedScores | None = None
     coverage: Mapping[float, float] = field(default_factory=dict)
+    balanced_interval: tuple[float, float] | None = None
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the largest class among the labels is over 1.5 times the smallest. Accuracy then
+        says most of the large classes, and the scores that weigh all alike come first."""
+        supports = [row.support for row in self.per_class if row.support]
+        return max(supports) > _UNEVEN * min(supports)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a score without a denominator is None."""
@@ -102,6 +113,10 @@ class Evaluation:
             "macro_recall": self.macro_recall,
             "macro_f1": self.macro_f1,
             "balanced_accuracy": self.balanced_accuracy,
+            "balanced_accuracy_interval_95": (
+                None if self.balanced_interval is None else list(self.balanced_interval)
+            ),
+            "uneven": self.uneven,
             "nll": self.nll,
             "ece": self.ece,
             "calibrated": None if self.calibrated is None else asdict(self.calibrated),
@@ -130,16 +145,34 @@ class Evaluation:
         return "\n".join(parts)
 
     def _summary(self) -> list[str]:
+        covered = f"on {self.n:,} {self.images} (95 % interval "
+        plain = f"accuracy {percent(self.accuracy)}"
+        balanced = f"balanced accuracy {percent(self.balanced_accuracy)}"
+        macro = (
+            f"macro precision {percent(self.macro_precision)}, recall "
+            f"{percent(self.macro_recall)}, F1 {percent(self.macro_f1)}"
+        )
+        within = percent_range(self.interval)
+        if self.uneven:
+            supports = [row.support for row in self.per_class if row.support]
+            first = [
+                (
+                    f"{balanced} {covered}{percent_range(self.balanced_interval)}; "
+                    "other seeds are not covered)"
+                ),
+                macro,
+                (
+                    f"{plain} (95 % interval {within}), where a class counts by its images, "
+                    f"{min(supports):,} to {max(supports):,}"
+                ),
+            ]
+        else:
+            first = [
+                f"{plain} {covered}{within}; other seeds are not covered)",
+                f"{macro}; {balanced}",
+            ]
         return [
-            (
-                f"accuracy {percent(self.accuracy)} on {self.n:,} {self.images} (95 % interval "
-                f"{percent_range(self.interval)}; other seeds are not covered)"
-            ),
-            (
-                f"macro precision {percent(self.macro_precision)}, recall "
-                f"{percent(self.macro_recall)}, F1 {percent(self.macro_f1)}; "
-                f"balanced accuracy {percent(self.balanced_accuracy)}"
-            ),
+            *first,
             f"NLL {self.nll:.4f} nats, calibration error (ECE) {percent(self.ece)}",
             *([] if self.calibrated is None else [str(self.calibrated)]),
             *([_say_coverage(self.coverage)] if self.coverage else []),
@@ -181,6 +214,7 @@ def evaluate_predictions(predictions: Predictions) -> Evaluation:
         labels, predicted, labels=np.arange(len(classes))
     ).astype(np.int64)
     occurs = (confusion.sum(0) + confusion.sum(1)) > 0
+    labeled = support > 0
     n, n_correct = len(labels), int(np.trace(confusion))
 
     def macro(scores: npt.NDArray[np.float64]) -> float:
@@ -202,6 +236,7 @@ def evaluate_predictions(predictions: Predictions) -> Evaluation:
         confusion=confusion,
         nll=nll(predictions),
         ece=ece(predictions.probs, labels),
+        balanced_interval=mean_proportion_interval(np.diag(confusion)[labeled], support[labeled]),
     )
 
 

@@ -2,13 +2,15 @@
 
 Sources: Wilson 1927, JASA 22 (interval of a proportion); McNemar 1947, Psychometrika 12(2), in its
 exact binomial form; Holm 1979, Scandinavian Journal of Statistics 6(2); Student 1908 (interval of
-a mean over seeds).
+a mean over seeds); Zou & Donner 2008, Statistics in Medicine 27(10) (interval of a sum of
+proportions from the intervals of its terms).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +32,28 @@ def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     half = _Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     # At 0 and n the bound is exact; rounding must not put the estimate outside its interval.
     return min(share, max(0.0, center - half)), max(share, min(1.0, center + half))
+
+
+def mean_proportion_interval(
+    successes: Sequence[float] | npt.NDArray[np.integer[Any]],
+    trials: Sequence[int] | npt.NDArray[np.integer[Any]],
+) -> tuple[float, float]:
+    """The 95 % interval of the mean of K independent proportions, as of balanced accuracy.
+
+    From the Wilson intervals of the proportions, whose distances are added as variances are (Zou &
+    Donner 2008): unlike the delta method it keeps its width where a proportion is 0 or 1.
+
+    Args:
+        successes: K numbers, how many of the trials succeeded.
+        trials: K numbers, each at least 1.
+    """
+    shares = np.asarray(successes, float) / np.asarray(trials, float)
+    limits = np.array([wilson_interval(s, n) for s, n in zip(successes, trials, strict=True)])
+    low, high = (
+        math.sqrt(np.square(shares - limits[:, side]).sum()) / len(shares) for side in (0, 1)
+    )
+    mean = float(shares.mean())
+    return max(0.0, mean - low), min(1.0, mean + high)
 
 
 def mcnemar_exact(correct_a: npt.NDArray[np.bool_], correct_b: npt.NDArray[np.bool_]) -> float:

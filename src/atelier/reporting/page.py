@@ -116,7 +116,7 @@ def _summary(
     lines = [
         f"{runs}, tested on {n} images of {k} classes that took no part in training."
         if part == "test"
-        else f"{runs}, judged by {n} validation images of {k} classes: {NO_TEST_PART}."
+        else f"{runs}, judged by {n} validation images of {k} classes; {NO_TEST_PART}."
     ]
     if comparison is not None and len(comparison.rows) > 1:
         best = comparison.rows[0]
@@ -128,10 +128,19 @@ def _summary(
 
 
 def _in_words(name: str, result: Evaluation) -> str:
-    text = (
-        f"{name} is right on {percent(result.accuracy)} of the {result.images} (95 % interval over "
-        f"images {percent_range(result.interval)}, other seeds not covered)."
-    )
+    if result.uneven:
+        text = (
+            f"{name} is right on {percent(result.balanced_accuracy)} of a class on average "
+            f"(balanced accuracy; 95 % interval over images "
+            f"{percent_range(result.balanced_interval)}, other seeds not covered), and on "
+            f"{percent(result.accuracy)} of the {result.images} ("
+            f"{percent_range(result.interval)}): classes have different numbers of images."
+        )
+    else:
+        text = (
+            f"{name} is right on {percent(result.accuracy)} of the {result.images} (95 % interval "
+            f"over images {percent_range(result.interval)}, other seeds not covered)."
+        )
     scored = [row for row in result.per_class if not np.isnan(row.f1)]
     hardest = min(scored, key=lambda row: row.f1)
     text += f" Its hardest class is {hardest.name} (F1 {percent(hardest.f1, 1)})."
@@ -179,8 +188,8 @@ def _error_table(
 def _run_facts(entry: ReportEntry) -> list[tuple[str, str]]:
     metrics, result = entry.run.metrics, entry.evaluation
     facts = [
-        ("macro F1", percent(result.macro_f1)),
         ("balanced accuracy", percent(result.balanced_accuracy)),
+        ("macro F1", percent(result.macro_f1)),
         ("negative log-likelihood", f"{result.nll:.4f} nats"),
         ("calibration error (ECE)", percent(result.ece)),
     ]
@@ -210,6 +219,7 @@ def _run_facts(entry: ReportEntry) -> list[tuple[str, str]]:
 
 def _data_facts(dataset: DatasetLike) -> list[tuple[str, str]]:
     channels, height, width = dataset.train.images.shape[1:]
+    judged = dataset.judged
     return [
         (
             "training images" + ", validation included" * (dataset.validation is None),
@@ -217,7 +227,7 @@ def _data_facts(dataset: DatasetLike) -> list[tuple[str, str]]:
         ),
         *(
             (f"{part} images", f"{len(split.labels):,}")
-            for part, split in (("validation", dataset.validation), dataset.judged)
+            for part, split in {"validation": dataset.validation, judged[0]: judged[1]}.items()
             if split is not None
         ),
         ("classes", f"{len(dataset.classes)}"),
