@@ -118,6 +118,90 @@ def own_run(finished_run: Any, tmp_path: Path) -> Any:
     return load_run(shutil.copytree(finished_run.path, tmp_path / "own"))
 
 
+PHOTO_CLASSES = ("Röcke & Kleider, lang $x_1$", "schuhe", "靴下")
+
+
+@pytest.fixture(scope="session")
+def draw_photos() -> Callable[..., Path]:
+    """A function that makes a folder of class folders: a form and a color for each class."""
+
+    def draw(
+        folder: Path,
+        parts: tuple[str, ...] = ("",),
+        *,
+        classes: tuple[str, ...] = PHOTO_CLASSES,
+        each: int = 12,
+        seed: int = 0,
+    ) -> Path:
+        import numpy as np
+        from PIL import Image, ImageDraw
+
+        rng = np.random.default_rng(seed)
+        for part in parts:
+            for name in classes:
+                kind = PHOTO_CLASSES.index(name) if name in PHOTO_CLASSES else 0
+                home = folder / part / name
+                home.mkdir(parents=True, exist_ok=True)
+                for number in range(each):
+                    noise = rng.integers(90, 166, (32, 40, 3), dtype=np.uint8)
+                    image = Image.fromarray(noise)
+                    x, y, size = (*rng.integers(2, 10, 2).tolist(), int(rng.integers(12, 20)))
+                    pen = ImageDraw.Draw(image)
+                    form = (pen.ellipse, pen.rectangle, pen.rounded_rectangle)[kind]
+                    color = ((220, 40, 40), (40, 200, 60), (40, 60, 230))[kind]
+                    form((x, y, x + size, y + size), fill=color)
+                    image.save(home / f"Foto {number} é.png")
+        return folder
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def photo_folder(
+    draw_photos: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Photos in color, with a training and a validation part and no test part."""
+    return draw_photos(tmp_path_factory.mktemp("photos") / "shop", ("train", "validation"))
+
+
+@pytest.fixture(scope="session")
+def train_on_photos() -> Callable[..., Any]:
+    """A function that trains a narrow network on photos of 32 pixels for two epochs."""
+
+    def train(out: Path, data: Path, *overrides: str, recipe: str = "mlp", seed: int = 0) -> Any:
+        import atelier
+
+        return atelier.train(
+            recipe,
+            data=str(data),
+            seed=seed,
+            overrides=[
+                *("train.num_epochs=2", "train.warmup_epochs=0", "train.batch_size=8"),
+                *("photos.image_size=32", *NARROW[recipe], *overrides),
+            ],
+            out=out,
+            progress=False,
+        )
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def photo_run(
+    photo_folder: Path,
+    train_on_photos: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Any:
+    """A finished and evaluated run on `photo_folder`. For reading only: all tests share it."""
+    import atelier
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATELIER_CACHE", str(tmp_path_factory.mktemp("photo-cache")))
+        run = train_on_photos(tmp_path_factory.mktemp("runs") / "photos", photo_folder)
+        atelier.evaluate(run)
+    return run
+
+
 @pytest.fixture
 def narrow_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The recipes `mlp` and `cnn` themselves, made narrow: for what takes them by name."""

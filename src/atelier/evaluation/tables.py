@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import unicodedata
 from collections.abc import Sequence
 
 ABSENT = "-"
@@ -33,16 +34,23 @@ def p_value(p: float) -> str:
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns aligned by spaces: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    widths = [max(map(_columns, column)) for column in zip(header, *rows, strict=True)]
     lines = [
         "  ".join(
-            cell.rjust(width) if index else cell.ljust(width)
+            " " * (width - _columns(cell)) + cell
+            if index
+            else cell + " " * (width - _columns(cell))
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in (header, *rows)
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def _columns(text: str) -> int:
+    """The columns of a terminal that a text takes: two for each Chinese or Japanese character."""
+    return len(text) + sum(unicodedata.east_asian_width(c) in "WF" for c in text)
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
