@@ -41,3 +41,10 @@ def test_many_small_classes_are_counted():
 def test_a_class_without_training_images():
     (warning,) = balance_warnings(CLASSES, labels(50, 0, 50))
     assert "hat (0)" in warning
+
+
+def test_training_on_few_photos_says_so(photo_folder, train_on_photos, tmp_path, capsys):
+    train_on_photos(tmp_path / "run", photo_folder)
+    said = capsys.readouterr().err
+    assert "too few to learn from" in said
+    assert "the accuracy of such a class is a guess" in said
