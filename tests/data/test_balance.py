@@ -45,6 +45,4 @@ def test_a_class_without_training_images():
 
 def test_training_on_few_photos_says_so(photo_folder, train_on_photos, tmp_path, capsys):
     train_on_photos(tmp_path / "run", photo_folder)
-    said = capsys.readouterr().err
-    assert "too few to learn from" in said
-    assert "the accuracy of such a class is a guess" in said
+    assert "too few to learn from" in capsys.readouterr().err
