@@ -93,3 +93,36 @@ def test_corrupt_predictions_are_mended_by_refreshing(own_run):
 def test_what_is_no_run_is_one_line(tmp_path):
     with pytest.raises(RunError):
         atelier.evaluate(tmp_path)
+
+
+def test_classes_in_another_order_are_told(own_run):
+    environment, card = own_run.path / "environment.json", own_run.path / "model.json"
+    environment.write_text(json.dumps({**own_run.environment, "data_fingerprint": "other"}))
+    fields = json.loads(card.read_text())
+    card.write_text(json.dumps({**fields, "classes": fields["classes"][::-1]}))
+    with pytest.raises(RunError, match="class 0 of the run is 'Ankle boot', and of the data 'T-sh"):
+        evaluate(own_run, refresh=True)
+
+
+def test_photos_that_nothing_was_chosen_by_are_judged_by_the_validation_part(
+    photo_folder, train_on_photos, tmp_path
+):
+    all_images = ("train.validation_share=0", "train.keep=last", "train.num_epochs=1")
+    run = train_on_photos(tmp_path / "run", photo_folder, *all_images)
+    assert not run.has_predictions("validation")
+    result = evaluate(run)
+    assert (result.n, result.images, result.calibrated) == (36, "validation images", None)
+
+
+def test_photos_without_a_test_share_are_judged_by_what_training_held_out(
+    draw_photos, train_on_photos, tmp_path
+):
+    folder = draw_photos(tmp_path / "flat")
+    overrides = ("photos.test_share=0", "train.validation_share=0.25", "train.num_epochs=1")
+    run = train_on_photos(tmp_path / "run", folder, *overrides)
+    kept = run.predictions("validation")
+    result = evaluate(run, refresh=True)
+    assert result.n == len(kept) == 9
+    assert "no test part" in result.note
+    assert (run.predictions("validation").ids == kept.ids).all()
+    assert atelier.report([run], tmp_path / "report.html", progress=False).is_file()
