@@ -27,7 +27,7 @@ SHORT = (
     [
         (["train", "cnm"], "unknown recipe; got 'cnm'. Did you mean 'cnn'?"),
         (["train", "resent"], "Did you mean 'resnet'?"),
-        (["train", "zzzzzz"], "hybrid, mlp, resnet"),
+        (["train", "zzzzzz"], "hybrid, mlp, photos"),
         (["train"], "train needs a recipe"),
         (["compare", "mlp", "hybird"], "Did you mean 'hybrid'?"),
         (["trian", "cnn"], "No such command 'trian'. Did you mean 'train'"),

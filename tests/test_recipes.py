@@ -7,13 +7,22 @@ from atelier.recipes import RECIPES, get_recipe
 
 # One of each model, to compare; the fast ones are each for an accuracy, as their names say.
 MODELS = ["mlp", "cnn", "hybrid", "resnet"]
-FAST = [name for name in RECIPES if name not in MODELS]
+PHOTOS = ["photos-fast", "photos"]
+FAST = [name for name in RECIPES if name not in [*MODELS, *PHOTOS]]
 
 
-def test_the_four_models_have_a_recipe_each_and_the_fast_ones_follow():
-    assert list(RECIPES) == [*MODELS, *FAST]
+def test_the_four_models_have_a_recipe_each_then_the_fast_ones_and_those_for_photos():
+    assert list(RECIPES) == [*MODELS, *FAST, *PHOTOS]
     assert FAST
     assert all(name.startswith("fast-") for name in FAST)
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_recipe_for_photos_fits_itself_to_them_and_keeps_the_last_weights(name):
+    recipe = get_recipe(name)
+    assert recipe.plan
+    assert recipe.photos.image_size >= 96
+    assert recipe.train.keep == "last"
 
 
 @pytest.mark.parametrize("name", RECIPES)

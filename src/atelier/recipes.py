@@ -105,6 +105,61 @@ def fast_95() -> Recipe:
     return recipe.model_copy(update={"augment": augment})
 
 
+def photos_fast() -> Recipe:
+    """Photos of products, from scratch, in minutes on two cores."""
+    model = SpeedNetConfig(widths=(64, 128, 256), convolutions=(2, 2, 2), residual=True)
+    return _photos("photos-fast", model, num_epochs=30)
+
+
+def photos() -> Recipe:
+    """Photos of products, from scratch, with more pixels, more patience and mixed images."""
+    model = SpeedNetConfig(widths=(64, 128, 256), convolutions=(2, 2, 3), residual=True)
+    recipe = _photos("photos", model, num_epochs=60)
+    return recipe.changed(
+        {"photos.image_size": 128, "augment.mixup": 0.2, "augment.cutmix": 1.0}
+        | {"augment.mix_probability": 0.5, "augment.mix_until": 0.9, "train.start_size": 64}
+    )
+
+
+def _photos(name: str, model: SpeedNetConfig, *, num_epochs: int) -> Recipe:
+    """The network for short trainings, with residual connections, under the changes that photos of
+    one product differ by: place, size, light and color."""
+    return Recipe(
+        name=name,
+        model=model,
+        augment=AugmentConfig(
+            mirror="random",
+            resized_crop=0.3,
+            aspect=0.2,
+            edge="reflect",
+            brightness=0.3,
+            contrast=0.3,
+            saturation=0.4,
+            tint=0.1,
+        ),
+        mirror_average=True,
+        plan=True,
+        train=TrainConfig(
+            num_epochs=num_epochs,
+            batch_size=64,
+            optimizer="muon",
+            lr=0.05,
+            sgd_lr=0.5,
+            momentum=0.6,
+            weight_decay=0.0,
+            schedule="one-cycle",
+            warmup_epochs=0.1 * num_epochs,
+            label_smoothing=0.1,
+            keep="last",
+            validate_every=5,
+            validation_share=0.15,
+            precision="auto",
+            start_size=48,
+            grow_until=0.5,
+        ),
+    )
+
+
 def fine_tune(backbone: str) -> Recipe:
     """A backbone of timm with its pretrained weights, fine-tuned: the lower a layer, the smaller
     its steps, for edges and textures are the same in all photos (arXiv:2106.08254, appendix D)."""
@@ -172,6 +227,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "fast-93": fast_93,
     "fast-94": fast_94,
     "fast-95": fast_95,
+    "photos-fast": photos_fast,
+    "photos": photos,
 }
 
 

@@ -66,6 +66,7 @@ def run(
     build=build_optimizer,
     state=None,
     precision=torch.float32,
+    states=None,
     **options,
 ):
     """The final state of a toy training, and the states after each epoch.
@@ -82,7 +83,7 @@ def run(
         }
     )
     model = model or network()
-    states = []
+    states = [] if states is None else states
 
     def validate(_model):
         done = len(states) + (len(state.history) if state else 0)
@@ -385,21 +386,8 @@ def test_a_loss_that_is_no_number_is_one_line_and_leaves_the_last_good_state():
         return loss * factor, {name: value * factor for name, value in logs.items()}
 
     states = []
-    model = network()
-    config = TrainConfig(num_epochs=3, warmup_epochs=0, validation_share=0, keep="last")
     with pytest.raises(ConfigError, match=r"train/loss of epoch 2.*train\.lr") as caught:
-        fit(
-            model,
-            ToyBatches(),
-            objective,
-            build_optimizer(model, config),
-            config,
-            seed=0,
-            validate=None,
-            state=None,
-            after_epoch=states.append,
-            bar=Notes(),
-        )
+        run(objective=objective, states=states)
     assert "\n" not in str(caught.value)
     assert len(states) == 1
     assert all(value.isfinite().all() for value in states[0].best.values())

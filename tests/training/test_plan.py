@@ -53,6 +53,13 @@ def test_many_photos_get_fewer_epochs():
     assert (found.train.batch_size, found.train.num_epochs) == (64, 13)
 
 
+def test_images_that_are_small_already_do_not_grow():
+    recipe = RECIPE.changed({"train.start_size": 48})
+    assert plan([1700, 1700], recipe=recipe)[0].train.start_size == 0
+    recipe = RECIPE.changed({"train.start_size": 16})
+    assert plan([1700, 1700], recipe=recipe)[0].train.start_size == 16
+
+
 def test_what_was_set_by_hand_stays():
     fixed = ("train.batch_size", "train.num_epochs", "train.class_weights")
     found, reasons = plan([300, 10], fixed=fixed)

@@ -45,6 +45,9 @@ def planned(
     changes: dict[str, object] = {"plan": False}
     reasons = [_size_reason(dataset)]
 
+    if recipe.train.start_size >= max(dataset.image_size) and "train.start_size" not in fixed:
+        changes["train.start_size"] = 0  # there is nothing to grow to
+
     batch, usual = recipe.train.batch_size, recipe.train.batch_size
     if "train.batch_size" not in fixed:
         while batch > SMALLEST_BATCH and count // batch < _LEAST_STEPS:
