@@ -265,7 +265,7 @@ def normalization_of(
 
     Args:
         images: (N, C, H, W) uint8.
-        chosen: positions of the images to count; None is all of them.
+        chosen: positions of the images to count, each once; None is all of them.
 
     Returns:
         (mean, std), C numbers each. A channel that is the same everywhere has a std of 1, so that
@@ -277,6 +277,8 @@ def normalization_of(
     number = len(images) if chosen is None else len(chosen)
     if images.size == 0 or not number:
         raise DataError("cannot compute mean and deviation of no images")
+    if number == len(images):
+        chosen = None  # a slice costs nothing, and the order does not matter
     # Exact, for the sums are whole numbers, and in bounded memory.
     sums = np.zeros(images.shape[1], np.uint64)
     squares = np.zeros(images.shape[1], np.uint64)

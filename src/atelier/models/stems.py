@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 _LEAST_VARIANCE = 5e-4
-_PIXELS = (
-    4_000_000  # enough for the covariance of a few dozen values; about 5,000 images of 28 x 28
-)
+_VALUES = 4_000_000  # of pixels; enough for a covariance, about 5,000 gray images of 28 x 28
 
 
 class WhiteningConv(nn.Conv2d):
@@ -63,5 +61,5 @@ def fit_whitening(model: nn.Module, some_images: Callable[[int], Tensor]) -> Non
     """
     for module in model.modules():
         if isinstance(module, WhiteningConv):
-            height, width = some_images(1).shape[-2:]
-            module.fit(some_images(max(16, _PIXELS // (height * width))))
+            values = some_images(1).numel()
+            module.fit(some_images(max(16, _VALUES // values)))
