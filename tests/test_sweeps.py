@@ -55,6 +55,17 @@ def test_what_is_missing_is_trained_and_what_is_there_is_taken(tmp_path, trained
     assert names == {f"{m}-fashion-mnist-sample-s{s}" for m in ("mlp", "cnn") for s in (0, 1)}
 
 
+def test_a_run_that_was_planned_for_its_data_is_taken_again(tmp_path, trained, photo_folder):
+    options = {"data": str(photo_folder), "overrides": SHORT[:2], "seeds": 1}
+    compared(["photos-fast"], tmp_path, gather, **options)
+    (run,) = compared(["photos-fast"], tmp_path, gather, **options)
+    assert trained == [("photos-fast", 0)]
+    assert len(run.history) == 2
+    assert run.recipe.train.batch_size < 64
+    with pytest.raises(RunError, match="other settings"):
+        compared(["photos-fast"], tmp_path, gather, **{**options, "overrides": SHORT})
+
+
 def test_seeds_make_one_row(tmp_path):
     found = compared(["mlp", "cnn"], tmp_path, gather, seeds=2)
     text = str(compare_runs(found))

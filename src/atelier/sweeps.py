@@ -17,7 +17,7 @@ from .evaluation import NO_TEST_PART, Comparison, compare_predictions, evaluate
 from .predictor import Predictor
 from .recipes import RECIPES, is_recipe
 from .runs import Run
-from .training import can_resume, default_run_path, resolve_recipe, train
+from .training import can_resume, default_run_path, follows, paths_of, resolve_recipe, train
 
 _TIMED_IMAGES = 512
 _TIMED_BYTES = 4 * 2**20  # of pixels; what a network makes of them is far more
@@ -98,11 +98,13 @@ def gather(
             )
     for item in found:
         if isinstance(item, Recipe):
-            _refuse_other_recipe(default_run_path(item, runs), item)
+            _refuse_other_recipe(default_run_path(item, runs), item, overrides)
     return [
         item
         if isinstance(item, Run)
-        else _train_if_missing(item, runs, device, progress, f"{item.name} {i}/{len(found)}")
+        else _train_if_missing(
+            item, overrides, runs, device, progress, f"{item.name} {i}/{len(found)}"
+        )
         for i, item in enumerate(found, start=1)
     ]
 
@@ -168,8 +170,9 @@ def _seed(run: Run) -> int:
     return run.recipe.seed
 
 
-def _refuse_other_recipe(path: Path, recipe: Recipe) -> None:
-    if (path / "recipe.json").is_file() and Recipe.load(path / "recipe.json") != recipe:
+def _refuse_other_recipe(path: Path, recipe: Recipe, overrides: Sequence[str]) -> None:
+    saved = path / "recipe.json"
+    if saved.is_file() and not follows(Recipe.load(saved), recipe, fixed=paths_of(overrides)):
         raise RunError(
             f"{path} was trained with other settings than asked for",
             fix="Choose another folder with --runs, or remove that run",
@@ -177,7 +180,12 @@ def _refuse_other_recipe(path: Path, recipe: Recipe) -> None:
 
 
 def _train_if_missing(
-    recipe: Recipe, runs: str | Path, device: str, progress: bool, title: str
+    recipe: Recipe,
+    overrides: tuple[str, ...] | list[str],
+    runs: str | Path,
+    device: str,
+    progress: bool,
+    title: str,
 ) -> Run:
     path = default_run_path(recipe, runs)
     if can_resume(path):
@@ -188,7 +196,13 @@ def _train_if_missing(
         # What stands there, if anything, was cut off in its first epoch and holds no weights.
         leftover = (path / "recipe.json").is_file()
         run = train(
-            recipe, out=path, overwrite=leftover, device=device, progress=progress, title=title
+            recipe,
+            overrides=overrides,  # applied already; they tell a plan what to leave alone
+            out=path,
+            overwrite=leftover,
+            device=device,
+            progress=progress,
+            title=title,
         )
     if run.metrics["interrupted"]:
         raise KeyboardInterrupt

@@ -6,7 +6,7 @@ import pytest
 from atelier.config import Recipe, SpeedNetConfig, TrainConfig
 from atelier.data import Dataset, ImageSplit
 from atelier.training.memory import activation_bytes
-from atelier.training.plan import planned
+from atelier.training.plan import follows, paths_of, planned
 
 RECIPE = Recipe(
     name="photos",
@@ -85,3 +85,15 @@ def test_a_batch_takes_at_most_half_of_the_memory():
     assert found.train.batch_size == 16
     assert any("are free" in reason for reason in reasons)
     assert plan([1700, 1700], memory_bytes=2 * 64 * image)[0].train.batch_size == 64
+
+
+def test_a_plan_follows_from_what_was_asked_and_from_nothing_else():
+    done, _ = plan([150, 150])
+    assert follows(done, RECIPE)
+    assert not follows(done, RECIPE.changed({"plan": False}))
+    assert not follows(done, RECIPE.changed({"train.lr": 0.5}))
+    asked = RECIPE.with_overrides(["train.num_epochs=3", "train.warmup_epochs=0"])
+    fixed = paths_of(["train.num_epochs=3", " train.warmup_epochs = 0"])
+    assert fixed == {"train.num_epochs", "train.warmup_epochs"}
+    assert not follows(done, asked, fixed=fixed)
+    assert follows(plan([150, 150], recipe=asked, fixed=fixed)[0], asked, fixed=fixed)

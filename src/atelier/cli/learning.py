@@ -99,11 +99,16 @@ def _print_recipes() -> None:
     from ..models import build_model, model_cost
     from ..recipes import RECIPES
 
-    shape = (1, 28, 28)
-    print(f"{'recipe':<10} {'parameters':>11} {'multiply-adds':>14}  what it is")
+    width = max(map(len, RECIPES))
+    print(f"{'recipe':<{width}} {'parameters':>11} {'multiply-adds':>14}  what it is")
     for name, build in RECIPES.items():
-        cost = model_cost(build_model(build().model, shape, 10), shape)
+        recipe = build()
+        side = recipe.photos.image_size
+        shape = (3, side, side) if recipe.plan else (1, 28, 28)
+        cost = model_cost(build_model(recipe.model, shape, 10), shape)
         what = (build.__doc__ or "").partition("\n")[0]
-        print(f"{name:<10} {cost.parameters:>11,} {cost.multiply_adds:>14,}  {what}")
-    print("For one gray image of 28 x 28 pixels and ten classes.")
+        print(f"{name:<{width}} {cost.parameters:>11,} {cost.multiply_adds:>14,}  {what}")
+    print(
+        "For ten classes and one gray image of 28 x 28 pixels, or one photo of the recipe's size."
+    )
     print("timm/NAME fine-tunes a backbone of timm, as timm/mobilenetv3_small_100.")

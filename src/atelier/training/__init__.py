@@ -1,5 +1,6 @@
 """Training: the loop, and what it is given."""
 
 from .entry import can_resume, default_run_path, resolve_recipe, train
+from .plan import follows, paths_of
 
-__all__ = ["can_resume", "default_run_path", "resolve_recipe", "train"]
+__all__ = ["can_resume", "default_run_path", "follows", "paths_of", "resolve_recipe", "train"]

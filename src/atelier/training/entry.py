@@ -30,7 +30,7 @@ from .loop import fit
 from .memory import SMALLEST_BATCH, free_memory, is_out_of_memory
 from .objectives import balanced_class_weights, each_member, supervised
 from .optimizers import build_optimizer
-from .plan import planned
+from .plan import paths_of, planned
 from .preparation import Prepared, prepare
 from .probe import caches_embeddings, learner_of
 
@@ -106,7 +106,7 @@ def train(
     precision = resolve_precision(resolved.train.precision, torch_device)
     keep_freed_memory()
     dataset = obtain_dataset(resolved.data, resolved.photos, progress=progress)
-    asked, by_hand = resolved, {override.partition("=")[0].strip() for override in overrides}
+    asked, by_hand = resolved, paths_of(overrides)
     resolved, reasons = planned(
         resolved, dataset, fixed=by_hand, memory_bytes=free_memory(torch_device)
     )

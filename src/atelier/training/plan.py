@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import functools
+from collections.abc import Collection, Iterable
 
 import torch
 
@@ -15,6 +16,14 @@ _LEAST_STEPS = 10  # in an epoch, for batch norm and the schedule to have someth
 _USUAL_IMAGES = 3000  # what the recipes for photos were made with
 _MOST_EPOCHS_FACTOR = 4
 _IMBALANCE = 10
+_PLANNED = (
+    "plan",
+    "train.batch_size",
+    "train.num_epochs",
+    "train.warmup_epochs",
+    "train.sampling",
+    "train.start_size",
+)
 _MEMORY_SHARE = 0.5
 
 
@@ -87,6 +96,26 @@ def planned(
             f"and the smallest {min(counts):,}"
         )
     return recipe.changed(changes), reasons
+
+
+def paths_of(overrides: Iterable[str]) -> set[str]:
+    """The paths that ``path=value`` overrides set."""
+    return {override.partition("=")[0].strip() for override in overrides}
+
+
+def follows(done: Recipe, asked: Recipe, *, fixed: Collection[str] = ()) -> bool:
+    """Whether a finished run's recipe is what was asked for, or a plan that was made of it.
+
+    Args:
+        done: of the run.
+        asked: with ``plan=True`` whatever a plan may choose can differ, but for what is `fixed`.
+        fixed: as of `planned`.
+    """
+    if not asked.plan:
+        return done == asked
+    free = [path for path in _PLANNED if path not in fixed]
+    values = {path: functools.reduce(getattr, path.split("."), asked) for path in free}
+    return done.changed(values) == asked
 
 
 def _shape(dataset: Dataset) -> ImageShape:
