@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterable
 
-import torch
+import numpy as np
 
 from ..config import Recipe
 from ..data import Dataset
@@ -85,9 +85,7 @@ def planned(
                 changes["train.warmup_epochs"] = share * epochs
         reasons.append(f"{epochs} epochs of {count:,} images")
 
-    counts = torch.bincount(
-        torch.from_numpy(dataset.train.labels), minlength=len(dataset.classes)
-    ).tolist()
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes)).tolist()
     by_hand = {"train.sampling", "train.class_weights"} & set(fixed)
     if not by_hand and max(counts) >= _IMBALANCE * max(1, min(counts)) and not recipe.train.prune:
         changes["train.sampling"] = "balanced"
@@ -125,4 +123,5 @@ def _shape(dataset: Dataset) -> ImageShape:
 def _size_reason(dataset: Dataset) -> str:
     height, width = dataset.image_size
     kind = "color" if dataset.channels == 3 else "gray"
-    return f"images of {height} x {width} pixels, {kind}, each photo fitted in whole"
+    fitted = "" if dataset.photos is None else ", each photo fitted in whole"
+    return f"images of {height} x {width} pixels, {kind}{fitted}"
