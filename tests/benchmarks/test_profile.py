@@ -17,7 +17,7 @@ from atelier.models import build_model, model_cost
 from atelier.training.entry import resolve_recipe
 from benchmarks import ceilings, profile
 from benchmarks.ceilings import convolution_speed, observing
-from benchmarks.operators import CONVOLUTION_AND_MATRIX, category_of
+from benchmarks.operators import CONVOLUTION_AND_MATRIX, OPTIMIZER_PRODUCTS, category_of
 from benchmarks.phases import Phases, Workload, clock
 
 SMALL = ("model.channels=[4, 8]", "train.batch_size=64")
@@ -211,3 +211,20 @@ def test_no_steps_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
         profile.main(["--steps", "0"])
     assert stop.value.code == 2
     assert "--steps must be at least 1" in capsys.readouterr().err
+
+
+def test_the_products_of_an_optimizer_count_as_matrix_work_and_are_told_apart() -> None:
+    muon = resolve_recipe(
+        "fast-91",
+        data="fashion-mnist-sample",
+        overrides=["model.widths=[4, 8]", "train.precision=float32"],
+    )
+    found = profile.measure(muon, steps=2)
+    products = found["operators"][OPTIMIZER_PRODUCTS]["seconds"]
+    optimizer = found["phases"]["optimizer"]["seconds"]
+    assert 0 < products < optimizer
+    assert found["operators"]["optimizer"]["seconds"] == pytest.approx(optimizer - products)
+    assert found["flops_per_epoch"]["optimizer"] > 0
+    arithmetic = sum(found["flops_per_epoch"].values())
+    whole = found["achieved"][0]["gflops"]
+    assert whole == pytest.approx(arithmetic / found["epoch_seconds"] / 1e9)
