@@ -67,7 +67,7 @@ def test_files_without_a_suffix_are_known_by_their_first_bytes(tmp_path):
     source = list_class_folders(tmp_path)
     names = [photo.name for photo in source.photos]
     assert names == ["hat/one", "hat/two.data", "sock/1.png"]
-    assert source.notes == ["2 files that are not images ignored: hat/notes.txt, sock/empty"]
+    assert source.notes == ["2 files without an image ignored: hat/notes.txt, sock/empty"]
 
 
 def test_photos_outside_of_class_folders_are_told(tmp_path):

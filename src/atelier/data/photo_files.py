@@ -153,7 +153,7 @@ def list_class_folders(folder: Path, *, to_learn: bool = True) -> PhotoSource:
     if loose:
         notes.append(f"{_count(loose, 'photo')} in no class folder left out: {_some(loose)}")
     if ignored:
-        notes.append(f"{_count(ignored, 'file')} that are not images ignored: {_some(ignored)}")
+        notes.append(f"{_count(ignored, 'file')} without an image ignored: {_some(ignored)}")
     left_empty = sorted(set(empty) - {photo.label for photo in photos})
     if left_empty:
         listed = _some([repr(name) for name in left_empty])
