@@ -239,5 +239,5 @@ def test_the_command_line_skips_bad_files_when_told(refused, photos, capsys, her
         cli.main([*words, "--skip-bad"])
     said = capsys.readouterr()
     assert left.value.code == 0, said.err
-    assert "1 of 41 photos left out, for they cannot be read; listed in " in said.err
+    assert "1 of 41 photos cannot be read and are left out; listed in " in said.err
     assert (here / "run/metrics.json").is_file()

@@ -140,7 +140,7 @@ def _without_bad(listed: PhotoSource, cached: CachedPhotos, *, skip: bool) -> Ph
         )
     notes = [
         *listed.notes,
-        f"{len(bad):,} of {total:,} photos left out, for they cannot be read; listed in {path}",
+        f"{len(bad):,} of {total:,} photos cannot be read and are left out; listed in {path}",
     ]
     good = [listed.photos[at] for at in cached.positions]
     lost = set(listed.classes) - {photo.label for photo in good}
