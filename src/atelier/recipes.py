@@ -106,13 +106,22 @@ def fast_95() -> Recipe:
 
 
 def photos_fast() -> Recipe:
-    """Photos of products, from scratch, in minutes on two cores."""
+    """Photos of products, from scratch, in minutes on two cores.
+
+    87.9 % of the 341 validation images of clothing-photos over 3 seeds (standard deviation 0.4),
+    trained on 3,068 photos in 273 s on two cores with AVX-512 BF16. The settings were chosen on a
+    fifth of the training photos.
+    """
     model = SpeedNetConfig(widths=(64, 128, 256), convolutions=(2, 2, 2), residual=True)
     return _photos("photos-fast", model, num_epochs=30)
 
 
 def photos() -> Recipe:
-    """Photos of products, from scratch, with more pixels and two members that decide together."""
+    """Photos of products, from scratch, with more pixels and two members that decide together.
+
+    88.9 % of the same validation images, by a network of 3.6 times the arithmetic. Each of the two
+    changes was tried on a fifth of the training photos, both together were not.
+    """
     model = SpeedNetConfig(widths=(64, 128, 256), convolutions=(2, 2, 2), residual=True, members=2)
     recipe = _photos("photos", model, num_epochs=30)
     return recipe.changed({"photos.image_size": 128, "train.start_size": 64})
