@@ -119,8 +119,9 @@ def photos_fast() -> Recipe:
 def photos() -> Recipe:
     """Photos of products, from scratch, with more pixels and two members that decide together.
 
-    89.0 % of the same validation images over 3 seeds (deviation 0.2), by a network of 3.6 times the arithmetic. Each of the two
-    changes was tried on a fifth of the training photos, both together were not.
+    89.0 % of the same validation images over 3 seeds (standard deviation 0.2), by 3.6 times the
+    arithmetic. Each of the two changes was tried on a fifth of the training photos, both together
+    were not.
     """
     model = SpeedNetConfig(widths=(64, 128, 256), convolutions=(2, 2, 2), residual=True, members=2)
     recipe = _photos("photos", model, num_epochs=30)
