@@ -7,6 +7,7 @@ never a default of the augmentation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from .config import (
     AugmentConfig,
@@ -146,24 +147,32 @@ def _photos(name: str, model: SpeedNetConfig, *, num_epochs: int) -> Recipe:
         ),
         mirror_average=True,
         plan=True,
-        train=TrainConfig(
-            num_epochs=num_epochs,
+        train=_short_training(
+            num_epochs,
             batch_size=64,
-            optimizer="muon",
             lr=0.05,
             sgd_lr=0.5,
-            momentum=0.6,
-            weight_decay=0.0,
-            schedule="one-cycle",
-            warmup_epochs=0.1 * num_epochs,
-            label_smoothing=0.1,
-            keep="last",
             validate_every=5,
             validation_share=0.15,
-            precision="auto",
             start_size=48,
             grow_until=0.5,
         ),
+    )
+
+
+def _short_training(num_epochs: int, **options: Any) -> TrainConfig:
+    """Muon on a schedule that is fixed beforehand and ends at zero: the last weights are kept."""
+    return TrainConfig(
+        num_epochs=num_epochs,
+        optimizer="muon",
+        momentum=0.6,
+        weight_decay=0.0,
+        schedule="one-cycle",
+        warmup_epochs=0.1 * num_epochs,
+        label_smoothing=0.1,
+        keep="last",
+        precision="auto",
+        **options,
     )
 
 
@@ -205,20 +214,8 @@ def _fast(
         augment=AugmentConfig(mirror="alternating", crop_padding=1),
         mirror_average=True,
         shift_average=True,
-        train=TrainConfig(
-            num_epochs=num_epochs,
-            batch_size=batch_size,
-            optimizer="muon",
-            lr=lr,
-            sgd_lr=sgd_lr,
-            momentum=0.6,
-            weight_decay=0.0,
-            schedule="one-cycle",
-            warmup_epochs=0.1 * num_epochs,
-            label_smoothing=0.1,
-            keep="last",
-            validation_share=0,
-            precision="auto",
+        train=_short_training(
+            num_epochs, batch_size=batch_size, lr=lr, sgd_lr=sgd_lr, validation_share=0
         ),
     )
 

@@ -107,10 +107,9 @@ def train(
     keep_freed_memory()
     dataset = obtain_dataset(resolved.data, resolved.photos, progress=progress)
     asked, by_hand = resolved, paths_of(overrides)
-    resolved, reasons = planned(
+    resolved, notes = planned(
         resolved, dataset, fixed=by_hand, memory_bytes=free_memory(torch_device)
     )
-    notes = [*reasons]
     resumed = None if resume is None else read_card(path)
     prepared = prepare(resolved, dataset, torch_device, resumed=resumed)
     if dataset.photos is not None:
