@@ -254,6 +254,21 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[Any, str, str]]:
+    """A function that runs a command line here: its exit code, output and errors."""
+
+    from atelier import cli
+
+    def call(*words: object) -> tuple[Any, str, str]:
+        with pytest.raises(SystemExit) as left:
+            cli.main([str(word) for word in words])
+        said = capsys.readouterr()
+        return left.value.code or 0, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str], here: Path, tmp_path: Path) -> Callable[..., str]:
     """A function that runs a command line, checks that it is refused as promised, and returns the
     line that says why."""

@@ -24,19 +24,6 @@ TINY = [
 
 
 @pytest.fixture
-def call(capsys):
-    """A function that runs a command line here: its exit code, output and errors."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as left:
-            cli.main([str(word) for word in words])
-        said = capsys.readouterr()
-        return left.value.code or 0, said.out, said.err
-
-    return call
-
-
-@pytest.fixture
 def photo(tmp_path):
     """A dark thing on white."""
     pixels = np.full((90, 60, 3), 255, np.uint8)

@@ -5,21 +5,6 @@ import json
 
 import pytest
 
-from atelier import cli
-
-
-@pytest.fixture
-def call(capsys):
-    """A function that runs a command line here: its exit code, output and errors."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as left:
-            cli.main([str(word) for word in words])
-        said = capsys.readouterr()
-        return left.value.code or 0, said.out, said.err
-
-    return call
-
 
 @pytest.fixture
 def photos(photo_folder):
