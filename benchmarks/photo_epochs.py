@@ -66,6 +66,17 @@ def plain_reading(folder: Path, size: int) -> Reading:
     return Reading(len(arrays), time.perf_counter() - start, time.process_time() - cpu)
 
 
+def bare_decoding(folder: Path, size: int) -> Reading:
+    """Have Pillow's decoder make pixels, as few as `size` allows, and drop them."""
+    paths = list_photos(folder)
+    start, cpu = time.perf_counter(), time.process_time()
+    for path in paths:
+        with Image.open(path) as image:
+            image.draft("RGB", (size, size))
+            image.load()
+    return Reading(len(paths), time.perf_counter() - start, time.process_time() - cpu)
+
+
 def cached_reading(folder: Path, size: int) -> Reading:
     """All that atelier does before the first training: read, check, hash, decode and keep."""
     paths = [str(path) for path in list_photos(folder)]

@@ -3,13 +3,15 @@
     python -m benchmarks.photo_loading --data DIR [--size 96] [--rounds 3] [--large 200]
                                        [--recipe NAME] [--results FILE]
 
-Photos become squares of one size, by two in turns, each in a process of its own:
+Photos become squares of one size, in turns, each in a process of its own:
 
 PIL loop        one process that opens, turns upright, converts and letterboxes with Pillow.
+bare decoding   one process that decodes, and does nothing with the pixels: what no reader that uses
+                this decoder can pass by with one core.
 atelier         what fills the cache: also checks limits, hashes the files and their pixels, and
                 writes them; on all cores.
 images/s        of the whole, from outside.
-per core        images per second of processor time, of all threads: what the two do with a core,
+per core        images per second of processor time, of all threads: what each does with a core,
                 whatever else the machine has to do.
 
 They read the photos of DIR, and `--large` of them made into JPEG files of 3000 x 4000 pixels.
@@ -53,6 +55,7 @@ from .photo_epochs import (
     DataEpoch,
     Reading,
     atelier_epoch,
+    bare_decoding,
     cached_reading,
     image_folder_epoch,
     plain_reading,
@@ -60,7 +63,8 @@ from .photo_epochs import (
 )
 
 RESULTS = Path(__file__).parent / "results" / "photo_loading.json"
-PLAIN, OURS, FOLDER = "PIL loop", "atelier", "ImageFolder, 2 workers"
+PLAIN, BARE, OURS = "PIL loop", "bare decoding", "atelier"
+FOLDER = "ImageFolder, 2 workers"
 WORKERS = 2
 LARGE_SIZE = (3000, 4000)
 
@@ -141,6 +145,7 @@ def summarize(
             "images_per_second_of_a_core": core,
             "times_faster": wall[OURS] / wall[PLAIN],
             "times_faster_per_core": core[OURS] / core[PLAIN],
+            "bare_decoding_times_faster_per_core": core[BARE] / core[PLAIN],
         }
     summary["start"] = {
         "seconds": _median(start.seconds for start in starts),
@@ -163,15 +168,17 @@ def _median(values: Any) -> float:
 
 def table(summary: dict[str, Any]) -> str:
     """The summary for people."""
-    lines = [f"{'reading':<24} {'images/s':>9} {'per core':>9} {'faster':>7} {'per core':>9}"]
+    lines = [f"{'reading':<28} {'images/s':>9} {'per core':>9} {'faster':>7} {'per core':>9}"]
     for kind in [key for key in summary if key.endswith("photos")]:
         part = summary[kind]
-        for name in (PLAIN, OURS):
+        for name in (PLAIN, BARE, OURS):
             ratios = ""
             if name == OURS:
                 ratios = f" {part['times_faster']:6.1f}x {part['times_faster_per_core']:8.1f}x"
+            elif name == BARE:
+                ratios = f" {'':7} {part['bare_decoding_times_faster_per_core']:8.1f}x"
             lines.append(
-                f"{kind + ', ' + name:<24} {part['images_per_second'][name]:9.1f} "
+                f"{kind + ', ' + name:<28} {part['images_per_second'][name]:9.1f} "
                 f"{part['images_per_second_of_a_core'][name]:9.1f}{ratios}"
             )
     epoch, start = summary["epoch"], summary["start"]
@@ -215,6 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
                 kind: in_turns(
                     {
                         PLAIN: functools.partial(plain_reading, where, size),
+                        BARE: functools.partial(bare_decoding, where, size),
                         OURS: functools.partial(cached_reading, where, size),
                     },
                     options.rounds,

@@ -13,11 +13,12 @@ from benchmarks.photo_epochs import (
     DataEpoch,
     Reading,
     atelier_epoch,
+    bare_decoding,
     cached_reading,
     image_folder_epoch,
     plain_reading,
 )
-from benchmarks.photo_loading import FOLDER, OURS, PLAIN, Start, main, summarize
+from benchmarks.photo_loading import BARE, FOLDER, OURS, PLAIN, Start, main, summarize
 from tests.data.photo_folders import make_photos
 
 
@@ -28,9 +29,9 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_both_read_all_photos(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_reads_all_photos(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATELIER_CACHE", "unused")
-    for read in (plain_reading, cached_reading):
+    for read in (plain_reading, bare_decoding, cached_reading):
         found = read(photos, 16)
         assert found.images == 150
         assert found.seconds > 0
@@ -47,6 +48,7 @@ def test_the_summary_compares_medians() -> None:
     readings = {
         "small": {
             PLAIN: [Reading(100, 1.0, 1.0), Reading(100, 2.0, 1.0), Reading(100, 4.0, 1.0)],
+            BARE: [Reading(100, 0.5, 0.5)] * 3,
             OURS: [Reading(100, 0.5, 0.8)] * 3,
         }
     }
@@ -54,6 +56,7 @@ def test_the_summary_compares_medians() -> None:
     summary = summarize(readings, [Start(2.0, 1.5), Start(1.0, 0.9), Start(1.5, 1.2)], epochs, 2)
     assert summary["small photos"]["times_faster"] == pytest.approx(4)
     assert summary["small photos"]["times_faster_per_core"] == pytest.approx(1.25)
+    assert summary["small photos"]["bare_decoding_times_faster_per_core"] == 2
     assert summary["start"]["seconds"] == 1.5
     assert summary["epoch"]["times_slower"] == 3
     assert summary["epoch"]["times_longer_waiting"] == 10
