@@ -53,8 +53,12 @@ def _storage_error(path: Path, action: str, error: OSError) -> StorageError:
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, private: bool = False) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it if the block succeeds, removed if not.
+
+    Args:
+        path: of what is to be written.
+        private: whether its owner alone may read it, from the first byte on.
 
     Raises:
         StorageError: no space, no permission, or a folder stands at `path`.
@@ -64,7 +68,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Ends as `path` does, for libraries that choose a format by the suffix.
         temporary = _beside(path, f".part{path.suffix}")
-        temporary.touch(exist_ok=False)
+        temporary.touch(0o600 if private else 0o666, exist_ok=False)
         mode = stat.S_IMODE(temporary.stat().st_mode)
         try:
             yield temporary
