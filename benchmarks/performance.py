@@ -101,6 +101,23 @@ def performance_text(measurements: Measurements, picture: str | None) -> str:
     return "\n\n".join(parts)
 
 
+def machines_text(machines: Sequence[Measurements], picture: str | None) -> str:
+    """As `performance_text`, for the measurements of several machines; the picture is the first's.
+
+    Only what was measured on one machine can be compared: each has its own tables.
+    """
+    texts = [
+        performance_text(measurements, picture if number == 0 else None)
+        for number, measurements in enumerate(machines)
+    ]
+    if len(machines) == 1:
+        return texts[0]
+    return "\n\n".join(
+        f"### {measurements.machine['processor']}\n\n{text}"
+        for measurements, text in zip(machines, texts, strict=True)
+    )
+
+
 def write_readme(readme: Path, text: str) -> None:
     """Put `text` between the markers of `readme`.
 

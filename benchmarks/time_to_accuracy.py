@@ -6,7 +6,7 @@ written anew after every run, and a run that it holds already is not run again: 
 current run alone, and the same command goes on.
 
     python -m benchmarks.time_to_accuracy [--seeds 5] [--recipes fast-91] [--peers lightning]
-    python -m benchmarks.time_to_accuracy --write-readme
+    python -m benchmarks.time_to_accuracy --write-readme [--results FILE FILE ...]
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from .performance import (
     claim_lines,
     command_line,
     duration,
+    machines_text,
     performance_text,
     write_readme,
 )
@@ -164,7 +165,14 @@ def _parse(arguments: Sequence[str] | None) -> Any:
     add("--peer-seeds", type=int, default=1, help="runs of each other peer (default: 1)")
     add("--epochs", type=int, default=10, help="of the peers that have epochs (default: 10)")
     default = Path("benchmarks/results/time_to_accuracy.json")
-    add("--results", type=Path, default=default, metavar="FILE", help=f"default: {default}")
+    add(
+        "--results",
+        type=Path,
+        nargs="+",
+        default=[default],
+        metavar="FILE",
+        help=f"default: {default}; several, one of each machine, are for --write-readme",
+    )
     default = Path("docs/images/time_to_accuracy.png")
     add("--picture", type=Path, default=default, metavar="FILE", help=f"default: {default}")
     add("--readme", type=Path, default=Path("README.md"), metavar="FILE", help="default: README.md")
@@ -173,6 +181,8 @@ def _parse(arguments: Sequence[str] | None) -> Any:
     options = parser.parse_args(arguments)
     if min(options.seeds, options.plain_seeds, options.peer_seeds, options.epochs) < 1:
         parser.error("--seeds, --plain-seeds, --peer-seeds and --epochs must be at least 1")
+    if len(options.results) > 1 and not options.write_readme:
+        parser.error("a measurement goes into one file: several --results are for --write-readme")
     return options
 
 
@@ -180,7 +190,7 @@ def _write_readme(options: Any) -> int:
     picture = None
     if options.picture.exists():
         picture = Path(os.path.relpath(options.picture, options.readme.parent)).as_posix()
-    text = performance_text(Measurements.load(options.results), picture)
+    text = machines_text([Measurements.load(path) for path in options.results], picture)
     write_readme(options.readme, text)
     print(f"written: {options.readme}")
     return 0
@@ -193,7 +203,8 @@ def _run(options: Any, command: str) -> int:
         if name not in PEERS:
             raise ConfigError("unknown peer", got=name, fix=did_you_mean(name, PEERS))
     dataset = load_dataset(options.data)
-    measurements = open_measurements(options.results, dataset, fresh=options.fresh)
+    (results,) = options.results
+    measurements = open_measurements(results, dataset, fresh=options.fresh)
     seeds = dict.fromkeys(options.recipes, options.seeds)
     seeds |= dict.fromkeys(options.peers, options.peer_seeds)
     if PLAIN_LOOP in seeds:
@@ -203,12 +214,12 @@ def _run(options: Any, command: str) -> int:
         train, test = dataset.train, dataset.test
         Arrays(train.images, train.labels, test.images, test.labels).save(folder)
         systems = make_systems(options.recipes, options.peers, options.data, folder, options.epochs)
-        failures = measure(systems, in_turn(seeds), measurements, options.results, command)
+        failures = measure(systems, in_turn(seeds), measurements, results, command)
     if measurements.recipe_runs or measurements.peer_runs:
         print(performance_text(measurements, None))
         print("\n".join(["", *claim_lines(measurements)]))
         print(f"picture: {save_picture(measurements, options.picture)}")
-        print(f"results: {options.results}")
+        print(f"results: {results}")
     return 2 if failures else 0
 
 
@@ -222,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        _say(f"stopped; finished runs are in {options.results}, and the same command goes on")
+        _say(f"stopped; finished runs are in {options.results[0]}, and the same command goes on")
         return 130
 
 

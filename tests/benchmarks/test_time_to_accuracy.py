@@ -150,6 +150,27 @@ def test_the_readme_keeps_all_but_the_section(
     assert readme.read_text() == page
 
 
+def test_each_machine_has_its_own_tables(
+    measurements: Measurements, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme, first, second = (
+        tmp_path / "README.md",
+        tmp_path / "first.json",
+        tmp_path / "second.json",
+    )
+    readme.write_text(f"{START}{END}")
+    measurements.save(first)
+    replace(measurements, machine={**measurements.machine, "processor": "Other"}).save(second)
+    words = ["--results", str(first), str(second)]
+    assert main(["--write-readme", *words, "--readme", str(readme)]) == 0
+    page = readme.read_text()
+    assert page.index(f"### {measurements.machine['processor']}") < page.index("### Other")
+    assert page.count("Trained on fashion-mnist") == 2
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "--write-readme" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("page", ["", START, f"{END} {START}"])
 def test_a_readme_without_markers_is_refused(
     page: str, measurements: Measurements, tmp_path: Path, capsys: pytest.CaptureFixture[str]
