@@ -199,11 +199,12 @@ class _Exchange:
         if refusal is not None:
             await self._refuse(*refusal)
             return
+        deadline = self._deadline = asyncio.timeout(self._limits.request_timeout_s)
         try:
-            async with asyncio.timeout(self._limits.request_timeout_s) as self._deadline:
+            async with deadline:
                 await guard.app(self._scope, self.receive, self.send)
         except TimeoutError:
-            if not self._deadline.expired():
+            if not deadline.expired():
                 await self._fail()
             elif self._whole:
                 detail = f"no answer within {self._limits.request_timeout_s:g} s"
@@ -290,7 +291,7 @@ class _Exchange:
         return await self._refuse("slow", Problem("read-timeout", detail))
 
     async def _refuse(self, reason: str, problem: Problem) -> Message:
-        """Answer a problem in the application's place, and let it believe that the client has gone."""
+        """Answer in the application's place, and let it believe that the client has gone."""
         self._guard.tell(reason)
         if not self._started:
             await send_problem(self.send, problem, request_id=self._id)
@@ -303,9 +304,7 @@ class _Exchange:
             return  # the application complains that the client has gone
         _log.exception("request %s failed", self._id)
         if not self._started:
-            await self._refuse(
-                "error", Problem("internal", "the log has more under this request id")
-            )
+            await self._refuse("error", Problem("internal", "the service's log has more of it"))
 
 
 def _soon(seconds: int) -> dict[str, str]:

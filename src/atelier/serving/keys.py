@@ -1,7 +1,7 @@
 """Named keys to a service, of which only salted digests are kept.
 
-A key is 256 random bits: nobody guesses one, and nobody finds one from its digest, however fast that is
-computed. A slow password hash would bring nothing but a way to keep the service busy.
+A key is 256 random bits: nobody guesses one, and nobody finds one from its digest, however fast
+that is computed. A slow password hash would bring nothing but a way to keep the service busy.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ def _digest(key: bytes, salt: bytes) -> bytes:
 class KeyFile:
     """The keys that a service accepts: those of a file, read again whenever it changes.
 
-    A file that is damaged or gone while the service runs leaves the last good keys in force, and the
-    log says so. No longer accepting anybody would turn a slip into an outage, and accepting
+    A file that is damaged or gone while the service runs leaves the last good keys in force, and
+    the log says so. No longer accepting anybody would turn a slip into an outage, and accepting
     everybody would be worse.
 
     Raises:
@@ -221,7 +221,7 @@ class KeyFile:
         try:
             self._keys = self._parsed(read_keys(self.path))
         except ConfigError as error:
-            _log.error("the keys as they were last read stay in force: %s", error)  # noqa: TRY400
+            _log.error("the keys as they were last read stay in force: %s", error)
         else:
             _log.info("%d keys read again from %s", len(self._keys), self.path)
 

@@ -95,8 +95,8 @@ def is_request_id(text: str) -> bool:
 def from_elsewhere(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a browser sends this for a page of another origin.
 
-    A browser adds the key of HTTP Basic, and reaches loopback, whoever's page has asked. It tells so
-    in Sec-Fetch-Site, older ones in Origin; what is no browser sends neither.
+    A browser adds the key of HTTP Basic, and reaches loopback, whoever's page has asked. It tells
+    so in Sec-Fetch-Site, older ones in Origin; what is no browser sends neither.
     """
     site = headers.get(b"sec-fetch-site")
     if site is not None:
