@@ -5,6 +5,9 @@ AtelierError            every error that a user can mend; the command line exits
 ├── DataError           a data set that is missing, corrupt or not what it claims to be
 │   └── ImageError      one image file that cannot be read safely
 ├── RunError            a run folder that is missing, half written or of another version
+├── ExportError         an exported file that is damaged, or that does not answer as its run does
+├── LogError            a prediction log that cannot be used
+├── ExtraError          an optional library that is not installed
 ├── DeviceError         a device that this machine does not have, or has too little of
 └── StorageError        no space, no permission, or something in the way
 """
@@ -67,6 +70,18 @@ class ImageError(DataError):
 
 class RunError(AtelierError):
     """A run folder that is missing, half written or of another version."""
+
+
+class ExportError(AtelierError):
+    """An exported file that is damaged, or that does not answer as its run does."""
+
+
+class LogError(AtelierError):
+    """A prediction log that cannot be used."""
+
+
+class ExtraError(AtelierError):
+    """An optional library that is not installed."""
 
 
 class DeviceError(AtelierError):
