@@ -10,7 +10,14 @@ import typer
 
 from .. import __version__
 from ..errors import AtelierError
-from . import auditing, learning, results  # noqa: F401 - they register their verbs, in this order
+
+# They register their verbs, in this order.
+from . import (  # noqa: F401
+    auditing,
+    guarding,
+    learning,
+    results,
+)
 from .application import app
 
 __all__ = ["app", "main"]
@@ -80,7 +87,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _verbs() -> set[str]:
-    return {command.callback.__name__ for command in app.registered_commands if command.callback}
+    verbs = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    return verbs | {str(group.name) for group in app.registered_groups}
 
 
 def _drop_output() -> None:

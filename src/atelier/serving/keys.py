@@ -33,7 +33,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _log = logging.getLogger(__name__)
 
-Hex = Annotated[str, Field(pattern=r"\A([0-9a-f]{2})+\Z")]
+# pydantic's regular expressions take $ for the very end, not for a newline before it.
+Hex = Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$")]
 
 
 class Key(Strict):
@@ -47,7 +48,7 @@ class Key(Strict):
         expires: from when on it is refused; None is never.
     """
 
-    name: Annotated[str, Field(pattern=rf"\A{_NAME.pattern}\Z")]
+    name: Annotated[str, Field(pattern=rf"^{_NAME.pattern}$")]
     salt: Annotated[Hex, Field(min_length=32, max_length=32)]
     digest: Annotated[Hex, Field(min_length=64, max_length=64)]
     created: AwareDatetime
