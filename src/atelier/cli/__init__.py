@@ -14,6 +14,7 @@ from ..errors import AtelierError
 # They register their verbs, in this order.
 from . import (  # noqa: F401
     auditing,
+    benchmarking,
     guarding,
     learning,
     results,
