@@ -292,7 +292,7 @@ class PredictionLog:
             self._orders.extendleft(reversed(self._taken))
             self._taken = []
 
-    def _write(self, group: list[_Order]) -> None:
+    def _write(self, group: list[_Order], *, again: bool = False) -> None:
         """Commit a group; where an order spoils it, each for itself.
 
         Raises:
@@ -309,13 +309,17 @@ class PredictionLog:
             own = (DataError, IntegrityError, ProgrammingError)
             if not group or (isinstance(error, DBAPIError) and not isinstance(error, own)):
                 raise
-            if len(group) > 1:
+            if not again:
+                self._store.prepare()  # somebody may have dropped the tables
+                self._write(group, again=True)
+            elif len(group) > 1:
                 for order in group:
-                    self._write([order])
-                return
-            _logger.warning("the prediction log cannot keep a row: %s", error)
-            self._finished(group)
-            self._lose(group)
+                    self._write([order], again=True)
+            else:
+                reason = getattr(error, "orig", None) or error
+                _logger.warning("the prediction log cannot keep a row: %s", reason)
+                self._finished(group)
+                self._lose(group)
             return
         rows = sum(len(order.rows) for order in group)
         self._written += rows

@@ -56,7 +56,10 @@ class Store:
         else:
             require("psycopg", extra="postgres")
             options = {k: v for k, v in _POSTGRES.items() if k not in self._url.query}
-        self.engine: Engine = sa.create_engine(self._url, connect_args=options)
+        # No error may tell what the rows hold.
+        self.engine: Engine = sa.create_engine(
+            self._url, connect_args=options, hide_parameters=True
+        )
         if self.is_file:
             sa.event.listen(self.engine, "connect", _set_up)
             sa.event.listen(self.engine, "begin", _begin)
