@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from atelier import predict, predictor
+from atelier.data import image_files
 from atelier.errors import ConfigError, DataError, ImageError, RunError
 from atelier.evaluation import calibration_of
 from atelier.inference import answer_rule_of, find_images, predict_each
@@ -82,13 +83,13 @@ def test_bad_files_can_be_skipped(photo_run, photo_folder, tmp_path):
 
 
 def test_files_are_read_only_a_batch_ahead(photo_run, photo_folder, monkeypatch):
-    seen, read = [], predictor.read_image
+    seen, read = [], image_files.read_image
 
     def noted(path, **options):
         seen.append(path)
         return read(path, **options)
 
-    monkeypatch.setattr(predictor, "read_image", noted)
+    monkeypatch.setattr(image_files, "read_image", noted)
     monkeypatch.setattr(predictor, "_BATCH_SIZE", 3)
     paths = find_images([photo_folder / "train"])
     results = predict_each(photo_run, paths)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .data import ImageSplit, LoadedImage, read_image
+from .data import ImageSplit
 from .data.batches import Normalizer
-from .data.geometry import pad_images
+from .data.image_files import read_in_batches
 from .data.images import Invert
 from .devices import keep_freed_memory, resolve_device
 from .errors import ImageError
@@ -42,6 +39,54 @@ class FileLogits(NamedTuple):
     inverted: bool
 
 
+class PixelClassifier(nn.Module):
+    """All that a run makes of decoded pixels: normalization, its network, and the mean over the
+    mirrored and shifted views where the run judges by them.
+
+    Both `Predictor` and the graph of an export are made of it, and so are the same arithmetic.
+    The views go through the network as one batch.
+
+    Args:
+        model: maps normalized images to logits.
+        card: normalization, background and views.
+    """
+
+    def __init__(self, model: nn.Module, card: ModelCard) -> None:
+        super().__init__()
+        self.model = model
+        self.normalize = Normalizer(card.mean, card.std, torch.device("cpu"))
+        self.mirrored, self.shifted = card.mirror_average, card.shift_average
+        self.background = card.background
+        weights = [0.5, 0.25, 0.25] if self.shifted else [1.0]
+        if self.mirrored:
+            weights = [weight / 2 for weight in weights for _ in range(2)]
+        self.num_views = len(weights)
+        self.weights: Tensor
+        self.register_buffer("weights", torch.tensor(weights).view(-1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 to (N, K) logits."""
+        return self.mean(self.model(self.views(pixels)))
+
+    def views(self, pixels: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 to (V * N, C, H, W) normalized floats: all images in each view."""
+        views = [pixels]
+        if self.shifted:
+            padded = F.pad(pixels, (1, 1, 1, 1), value=self.background)
+            height, width = pixels.shape[-2:]
+            views += [padded[:, :, at : at + height, at : at + width] for at in (0, 2)]
+        if self.mirrored:
+            views = [view for upright in views for view in (upright, upright.flip(-1))]
+        floats: Tensor = self.normalize(torch.cat(views) if len(views) > 1 else pixels)
+        return floats
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """(V * N, D), in the order of `views`, to (N, D)."""
+        if self.num_views == 1:
+            return outputs
+        return (outputs.unflatten(0, (self.num_views, -1)) * self.weights).sum(dim=0)
+
+
 class Predictor:
     """A network with its normalization on a device.
 
@@ -57,10 +102,10 @@ class Predictor:
     def __init__(self, model: nn.Module, card: ModelCard, *, device: str = "auto") -> None:
         self.device = resolve_device(device)
         keep_freed_memory()
-        self.model = model.to(self.device).eval()
+        self.model = model
         self.card = card
-        self.normalize = Normalizer(card.mean, card.std, self.device)
-        self.fill = self.normalize.byte(card.background)
+        self.pixels = PixelClassifier(model, card).to(self.device).eval()
+        self.normalize = self.pixels.normalize
 
     @classmethod
     def of_run(cls, run: Run, *, device: str = "auto") -> Predictor:
@@ -77,28 +122,11 @@ class Predictor:
         for start in range(0, len(images), batch_size):
             # A copy: torch wants to own writable memory, and the data may be a read-only map.
             batch = torch.from_numpy(np.array(images[start : start + batch_size]))
-            parts.append(self._forward(self.normalize(batch.to(self.device))).float().cpu())
+            parts.append(self.pixels(batch.to(self.device)).float().cpu())
         if not parts:
             return np.empty((0, len(self.card.classes)), np.float32)
         result: npt.NDArray[np.float32] = torch.cat(parts).numpy()
         return result
-
-    def _forward(self, images: Tensor) -> Tensor:
-        logits = self._mirror_averaged(images)
-        if self.card.shift_average:
-            padded = pad_images(images, 1, self.fill)
-            height, width = images.shape[-2:]
-            for corner in (0, 2):
-                shifted = padded[:, :, corner : corner + height, corner : corner + width]
-                logits = logits + self._mirror_averaged(shifted) / 2
-            logits = logits / 2
-        return logits
-
-    def _mirror_averaged(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(images)
-        if self.card.mirror_average:
-            logits = (logits + self.model(images.flip(-1))) / 2
-        return logits
 
     def predict_split(self, split: ImageSplit) -> Predictions:
         """Predictions for labeled images."""
@@ -125,48 +153,20 @@ class Predictor:
             ImageError: without `on_bad`, the first file that is missing, not an image, damaged or
                 too large.
         """
-        channels, height, width = self.card.image_shape
-        left = iter(map(str, paths))
-        pool = ThreadPoolExecutor(_cores(), "images")
-
-        def read(path: str) -> LoadedImage:
-            return read_image(path, channels=channels, image_size=(height, width), invert=invert)
-
-        def read_ahead() -> list[tuple[str, Future[LoadedImage]]]:
-            some = itertools.islice(left, self._batch_size)
-            return [(path, pool.submit(read, path)) for path in some]
-
-        # Around all threads: each would put back what another has just changed.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                coming = read_ahead()
-                while coming:
-                    batch, coming = coming, read_ahead()
-                    loaded: list[tuple[str, LoadedImage]] = []
-                    for path, future in batch:
-                        try:
-                            loaded.append((path, future.result()))
-                        except ImageError as error:
-                            if on_bad is None:
-                                raise
-                            on_bad(path, error)
-                    if not loaded:
-                        continue
-                    logits = self.logits(np.stack([image.pixels for _, image in loaded]))
-                    for (path, image), row in zip(loaded, logits, strict=True):
-                        yield FileLogits(path, row, image.inverted)
-            finally:
-                pool.shutdown(cancel_futures=True)
+        for batch in read_in_batches(
+            paths,
+            image_shape=self.card.image_shape,
+            batch_size=self._batch_size,
+            invert=invert,
+            on_bad=on_bad,
+        ):
+            logits = self.logits(np.stack([image.pixels for _, image in batch]))
+            for (path, image), row in zip(batch, logits, strict=True):
+                yield FileLogits(path, row, image.inverted)
 
     @property
     def _batch_size(self) -> int:
+        """Images whose views together are a batch that fits any memory."""
         channels, height, width = self.card.image_shape
-        return max(1, min(_BATCH_SIZE, _BATCH_BYTES // (channels * height * width)))
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # on other systems than Linux
-        return os.cpu_count() or 1
+        fitting = min(_BATCH_SIZE, _BATCH_BYTES // (channels * height * width))
+        return max(1, fitting // self.pixels.num_views)

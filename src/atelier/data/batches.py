@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .augment import Augmenter
 from .datasets import ImageSplit
@@ -19,7 +19,7 @@ from .pruning import Pruning
 from .sampling import balanced_order
 
 
-class Normalizer:
+class Normalizer(nn.Module):
     """Bytes to floats of mean 0 and deviation 1 over the training part.
 
     Args:
@@ -28,13 +28,18 @@ class Normalizer:
         device: of the images.
     """
 
+    scale: Tensor
+    mean: Tensor
+
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+        super().__init__()
         # A constant channel has no deviation to divide by.
         scale = torch.tensor([1 / (255 * s) if s > 0 else 1 / 255 for s in std])
-        self.scale = scale.to(device).view(1, -1, 1, 1)
-        self.mean = 255 * torch.tensor(list(mean), device=device).view(1, -1, 1, 1)
+        self.register_buffer("scale", scale.to(device).view(1, -1, 1, 1))
+        means = 255 * torch.tensor(list(mean), device=device)
+        self.register_buffer("mean", means.view(1, -1, 1, 1))
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) bytes to floats, channels last in memory, as CPU convolutions like best."""
         floats = images.to(torch.float32, memory_format=torch.channels_last)
         return floats.sub_(self.mean).mul_(self.scale)

@@ -1,0 +1,71 @@
+"""Optional libraries, each with the extra that installs it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .errors import ExtraError
+
+# Of a library that stands in several extras, the one that most of atelier needs it for.
+EXTRAS = {
+    "fastapi": "serve",
+    "gradio": "serve",
+    "httptools": "serve",
+    "jinja2": "train",
+    "matplotlib": "train",
+    "onnx": "export",
+    "onnxruntime": "runtime",
+    "onnxscript": "export",
+    "onnxslim": "export",
+    "prometheus_client": "monitor",
+    "psycopg": "postgres",
+    "pyarrow": "parquet",
+    "python_multipart": "serve",
+    "safetensors": "train",
+    "scipy": "train",
+    "seaborn": "train",
+    "sklearn": "train",
+    "sqlalchemy": "monitor",
+    "timm": "train",
+    "torch": "train",
+    "torchvision": "train",
+    "uvicorn": "serve",
+    "uvloop": "serve",
+}
+
+
+def require(module: str, *, extra: str | None = None) -> Any:
+    """Import an optional module.
+
+    Args:
+        module: its full name, as ``onnxruntime.quantization``.
+        extra: what installs it; None is what `EXTRAS` says.
+
+    Raises:
+        ExtraError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, extra=extra)
+        if missing is None:
+            raise
+        raise missing from error
+
+
+def missing_extra(error: ModuleNotFoundError, *, extra: str | None = None) -> ExtraError | None:
+    """What to tell the user about a module that was not found; None if no extra has it, and a
+    defect is all that explains it.
+
+    Args:
+        error: of the import.
+        extra: what installs it; None is what `EXTRAS` says.
+    """
+    library = (error.name or "").partition(".")[0]
+    if library not in EXTRAS:
+        return None
+    return ExtraError(
+        f"this needs {library}, which is not installed",
+        fix=f"Run `pip install 'atelier[{extra or EXTRAS[library]}]'`",
+    )
