@@ -175,11 +175,21 @@ class _Connection(HttpToolsProtocol):
         self._refuse("headers", Problem("headers-too-large", detail))
 
     def _refuse(self, reason: str, problem: Problem) -> None:
-        """Answer, if no other answer is on its way, and close."""
+        """Answer, and close; what has been asked whole before is answered first."""
+        if self.transport.is_closing():
+            return
         self._closed = True
         self._stop_waiting()
         self._tell(reason)
-        if self._unanswered == 0 and not self.transport.is_closing():
+        cycle = self.cycle
+        if self._unanswered and not cycle.more_body:
+            cycle.keep_alive = False  # it closes after the last answer
+            return
+        free = self._unanswered == 0
+        if not free:  # the request whose body is refused is in the application's hands
+            free = self._unanswered == 1 and not cycle.response_started
+            cycle.disconnected = True
+        if free:
             body = problem_body(problem)
             headers = {
                 "content-type": MEDIA_TYPE,

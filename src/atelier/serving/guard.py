@@ -201,8 +201,11 @@ class _Exchange:
             return
         deadline = self._deadline = asyncio.timeout(self._limits.request_timeout_s)
         try:
-            async with deadline:
-                await guard.app(self._scope, self.receive, self.send)
+            try:
+                async with deadline:
+                    await guard.app(self._scope, self.receive, self.send)
+            finally:
+                self._deadline = None
         except TimeoutError:
             if not deadline.expired():
                 await self._fail()
@@ -266,7 +269,7 @@ class _Exchange:
             if streams:
                 self._streaming = True
                 self._guard.streams += 1
-            if self._deadline is not None:
+            if self._deadline is not None and not self._deadline.expired():
                 later = asyncio.get_running_loop().time() + self._limits.request_timeout_s
                 self._deadline.reschedule(None if streams else later)
             if message["status"] == HTTPStatus.UNAUTHORIZED:
