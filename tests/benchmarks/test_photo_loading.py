@@ -65,7 +65,7 @@ def test_the_summary_compares_medians() -> None:
 def test_it_measures_and_writes(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(photo_loading, "LARGE_SIZE", (60, 80))
+    monkeypatch.setattr(photo_loading, "LARGE_SIZES", {"camera": (60, 80)})
     monkeypatch.setattr(photo_loading, "WORKERS", 0)
     monkeypatch.setattr(
         photo_loading,
@@ -78,7 +78,7 @@ def test_it_measures_and_writes(
     words = ["--data", str(photos), "--size", "16", "--rounds", "1", "--large", "3"]
     assert main([*words, "--results", str(results)]) == 0
     written = json.loads(results.read_text())
-    assert written["readings"]["large"][PLAIN][0]["images"] == 3
+    assert written["readings"]["camera"][PLAIN][0]["images"] == 3
     assert written["photos"] == 150
     assert str(tmp_path) not in results.read_text()
     assert "start to first batch: 1.00 s" in capsys.readouterr().out
