@@ -1,0 +1,98 @@
+"""The application: API, page, guard and service as one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from .binding import known_hosts
+from .bodies import problem_of
+from .documentation import describe
+from .front import Front
+from .guard import Guard
+from .keys import KeyFile
+from .problems import MEDIA_TYPE, Problem, problem_body
+from .routes import Api
+from .service import Service
+from .settings import ServeSettings
+
+_KINDS = {404: "not-found", 405: "method-not-allowed", 400: "malformed-request"}
+
+
+def create_app(settings: ServeSettings, service: Service | None = None) -> FastAPI:
+    """The application; its lifespan starts and stops the service.
+
+    Args:
+        settings: of the service.
+        service: one that was made, and perhaps loaded, already.
+
+    Raises:
+        ConfigError: the keys cannot be read.
+        ExtraError: a library is not installed.
+        LogError: the log cannot be used.
+    """
+    keys = None if settings.keys_file is None else KeyFile(settings.keys_file)
+    service = service or Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = FastAPI(
+        title="atelier",
+        lifespan=lifespan,
+        # Their pages would load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.include_router(Api(service).router())
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    describe(app, keys=keys is not None)
+    # The one that is added last stands outermost.
+    app.add_middleware(
+        Guard,
+        limits=settings.limits,
+        keys=keys,
+        metrics=service.metrics,
+        hosts=known_hosts(settings.host, settings.host_names),
+        page="/" if settings.page else None,
+    )
+    app.add_middleware(Front, service=service)
+    return app
+
+
+async def _answer_problem(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    request_id = request.scope.get("state", {}).get("request_id")
+    return Response(
+        problem_body(problem, request_id),
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return await _answer_problem(request, problem_of(error.errors()))
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    """What the router answers: no such path, or not with this method."""
+    assert isinstance(error, HTTPException)
+    kind = _KINDS.get(error.status_code, "internal")
+    return await _answer_problem(request, Problem(kind, headers=error.headers))

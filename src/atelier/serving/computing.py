@@ -1,0 +1,188 @@
+"""What a worker does with a batch: decode, ask the model, rank, and give it to the log."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.images import LoadedImage
+from ..errors import ImageError
+from ..exported import Answers
+from .limits import Limits
+from .problems import Problem
+from .registry import ServedModel
+from .requests import Image, ImageAnswer
+from .uploads import check_image
+
+if TYPE_CHECKING:
+    from ..monitoring.log import PredictionLog
+    from ..monitoring.rows import LoggedPrediction
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_HEADER_BYTES = 33
+_SMALL_BYTES, _SMALL_PIXELS = 2**15, 2**14
+
+
+@dataclass(slots=True)
+class BatchAnswers:
+    """What came of a batch.
+
+    Attributes:
+        answers: of its images, in their order.
+        decode_s: seconds that decoding took.
+        model_s: seconds that the model took.
+        logged: done with true once every answer that is to be logged is committed; None where
+            there is nothing to log.
+    """
+
+    answers: list[ImageAnswer | Problem] = field(default_factory=list)
+    decode_s: float = 0.0
+    model_s: float = 0.0
+    logged: Future[bool] | None = None
+
+
+class Computation:
+    """Answers batches; workers call it at the same time.
+
+    Args:
+        limits: of an image.
+        log: where answers are put down; None keeps none.
+        embeddings: whether the log keeps embeddings.
+    """
+
+    def __init__(
+        self, limits: Limits, log: PredictionLog | None, *, embeddings: bool = True
+    ) -> None:
+        self._limits, self._log, self._embeddings = limits, log, embeddings
+
+    def __call__(self, model: ServedModel, batch: Sequence[Image]) -> BatchAnswers:
+        """Answer images, of which some may turn out to be none."""
+        start = time.perf_counter()
+        result = BatchAnswers()
+        loaded = [image.loaded or read(model, image.data, self._limits) for image in batch]
+        good = [at for at, image in enumerate(loaded) if isinstance(image, LoadedImage)]
+        decoded = time.perf_counter()
+        result.decode_s = decoded - start
+        found: list[ImageAnswer] = []
+        if good:
+            pixels = np.stack([image.pixels for image in loaded if isinstance(image, LoadedImage)])
+            answers = model.model.answer(pixels)
+            result.model_s = time.perf_counter() - decoded
+            images = [batch[at] for at in good]
+            inverted = [image.inverted for image in loaded if isinstance(image, LoadedImage)]
+            found = _ranked(model, images, answers, inverted)
+            result.logged = self._record(model, images, pixels, answers, found)
+        ranked = iter(found)
+        result.answers = [image if isinstance(image, Problem) else next(ranked) for image in loaded]
+        return result
+
+    def _record(
+        self,
+        model: ServedModel,
+        images: Sequence[Image],
+        pixels: npt.NDArray[np.uint8],
+        answers: Answers,
+        found: Sequence[ImageAnswer],
+    ) -> Future[bool] | None:
+        if self._log is None:
+            return None
+        wanted = [at for at, image in enumerate(images) if image.request.log]
+        if not wanted:
+            return None
+        return self._log.record(
+            _rows(
+                model,
+                [images[at] for at in wanted],
+                pixels[wanted],
+                answers.probs[wanted],
+                answers.embedding[wanted] if self._embeddings else None,
+                [found[at].unknown for at in wanted],
+            )
+        )
+
+
+def is_small(data: bytes) -> bool:
+    """Whether an image file is surely decoded within a fraction of a millisecond."""
+    if len(data) > _SMALL_BYTES or not data.startswith(_PNG) or len(data) < _PNG_HEADER_BYTES:
+        return False
+    width, height = struct.unpack_from(">II", data, 16)
+    return bool(width * height <= _SMALL_PIXELS)
+
+
+def read(model: ServedModel, data: bytes, limits: Limits) -> LoadedImage | Problem:
+    """The pixels of an image file for a model, or why it has none."""
+    try:
+        check_image(data, limits)
+        return model.model.read(data)
+    except Problem as problem:
+        return problem
+    except ImageError:  # its text may quote a decoder's, which speaks of the inside
+        return Problem("unreadable-image", "the image is corrupt or cut off")
+
+
+def _ranked(
+    model: ServedModel, images: Sequence[Image], answers: Answers, inverted: Sequence[bool]
+) -> list[ImageAnswer]:
+    top_k = min(max(image.request.top_k for image in images), len(model.model.classes))
+    order = np.argsort(-answers.probs, axis=1, kind="stable")[:, :top_k]
+    shares = np.take_along_axis(answers.probs, order, axis=1)
+    classes, threshold = model.model.classes, model.model.threshold
+    rows = zip(images, order.tolist(), shares.tolist(), inverted, answers.embedding, strict=True)
+    return [
+        ImageAnswer(
+            ranked=tuple(
+                (classes[best[at]], values[at]) for at in range(min(image.request.top_k, top_k))
+            ),
+            unknown=values[0] < threshold,
+            inverted=swapped,
+            embedding=embedding if image.request.embed else None,
+        )
+        for image, best, values, swapped, embedding in rows
+    ]
+
+
+def _rows(
+    model: ServedModel,
+    images: Sequence[Image],
+    pixels: npt.NDArray[np.uint8],
+    probs: npt.NDArray[np.float32],
+    embeddings: npt.NDArray[np.float32] | None,
+    unknown: Sequence[bool],
+) -> list[LoggedPrediction]:
+    from ..monitoring.facts import image_facts
+    from ..monitoring.rows import LoggedPrediction
+
+    facts = image_facts(pixels)
+    vectors = None if embeddings is None else embeddings.astype("<f2")
+    best = probs.argmax(axis=1).tolist()
+    now, monotonic = datetime.now(UTC), time.monotonic()
+    shares, stats = probs.tolist(), facts.stats.tolist()
+    return [
+        LoggedPrediction(
+            request_id=image.request.request_id,
+            image_index=image.index,
+            time=now,
+            model=model.name,
+            version=model.version,
+            client=image.request.client,
+            predicted=model.model.classes[best[at]],
+            confidence=shares[at][best[at]],
+            unknown=unknown[at],
+            probs=shares[at],
+            embedding=None if vectors is None else vectors[at].tobytes(),
+            image_stats=stats[at],
+            thumbnail=facts.thumbnails[at].tobytes(),
+            latency_ms=1000 * (monotonic - image.request.arrived),
+            image_sha256=hashlib.sha256(image.data).hexdigest(),
+        )
+        for at, image in enumerate(images)
+    ]

@@ -1,0 +1,153 @@
+"""The public function of this package: from runs and exports to a service that listens."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ..errors import ConfigError
+from ..extras import require
+from .binding import refuse_open_door
+from .settings import MODEL_NAME, ServeSettings
+
+if TYPE_CHECKING:
+    pass
+
+_NEEDED = ("fastapi", "uvicorn", "httptools", "prometheus_client", "onnxruntime")
+
+
+def serve(
+    models: Servable | Sequence[Servable] | Mapping[str, Servable],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    progress: bool = False,
+    **options: Any,
+) -> None:
+    """Serve models until the process is told to stop (SIGTERM, Ctrl-C).
+
+    Args:
+        models: runs, exports, or paths of them, by name or to be named as their files are; the
+            first answers where a client names none. A run is exported first if it has no export of
+            its weights yet. The files are watched: a new one takes the old one's place.
+        host: the address to listen at; others than this machine's own need keys.
+        port: the port to listen at; 0 is any that is free.
+        progress: show a bar on standard error while a run is exported.
+        options: more fields of `ServeSettings`.
+
+    Raises:
+        ConfigError: an option is unknown or out of range, the port is taken, or others could reach
+            the service and it has no keys.
+        ExportError: a file is missing, damaged or no export, or a run's export is not like the run.
+        RunError: a run folder cannot be used.
+        LogError: the prediction log cannot be used.
+        ExtraError: a library is not installed.
+    """
+    for module in _NEEDED:
+        require(module, extra="serve")
+    from .app import create_app
+    from .server import Server, listen, run
+    from .service import Service
+
+    paths = exports_of(models, progress=progress)
+    settings = make_settings(models=paths, host=host, port=port, **options)
+    refuse_open_door(settings.host, settings.keys_file)
+    # Before the models are loaded, which takes longer, and so that no log is opened for nothing.
+    listener = listen(settings.host, settings.port)
+    try:
+        service = Service(settings)
+        app = create_app(settings, service)
+        service.load()
+        address = _address(settings.host, listener.getsockname()[1])
+        run(Server(app, service, settings, lambda: _announce(service, address)), listener)
+    finally:
+        listener.close()
+
+
+def make_settings(**options: Any) -> ServeSettings:
+    """Settings of options.
+
+    Raises:
+        ConfigError: one is unknown or out of range.
+    """
+    try:
+        return ServeSettings(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"{place}: {first['msg'].removeprefix('Value error, ')}", got=first["input"]
+        ) from error
+
+
+def exports_of(
+    models: Servable | Sequence[Servable] | Mapping[str, Servable], *, progress: bool = False
+) -> dict[str, Path]:
+    """Paths of exports by name; what is not exported yet is exported.
+
+    Raises:
+        ConfigError: two have one name, or there is none.
+        AtelierError: as `serve`.
+    """
+    if isinstance(models, Mapping):
+        return {name: _export_of(model, progress=progress) for name, model in models.items()}
+    if isinstance(models, (str, Path)) or not isinstance(models, Sequence):
+        models = [models]
+    paths: dict[str, Path] = {}
+    for model in models:
+        word = str(model)
+        name, equals, rest = word.partition("=")
+        if isinstance(model, str) and equals and MODEL_NAME.fullmatch(name):
+            given = Path(rest)
+        else:
+            given = _path_of(model)
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", given.resolve().stem).strip("-._")[:64]
+            name = name or "model"
+        if name in paths:
+            raise ConfigError(
+                f"two models have the name {name!r}", fix=f"Give one another: {name}-2={given}"
+            )
+        paths[name] = _export_of(given, progress=progress)
+    return paths
+
+
+def _path_of(model: Servable) -> Path:
+    return Path(model) if isinstance(model, (str, Path)) else Path(model.path)
+
+
+def _export_of(model: Servable, *, progress: bool) -> Path:
+    path = _path_of(model)
+    if not path.is_dir():
+        return path  # the registry says what is wrong with it
+    from ..exporting import export
+
+    raise NotImplementedError(export, progress)
+
+
+def _address(host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"http://{shown}:{port}"
+
+
+def _announce(service: Any, address: str) -> None:
+    settings = service.settings
+    lines = [f"listening at {address}"]
+    lines += [
+        f"model: {served.name} {served.version} from {served.model.path}"
+        for served in service.models.served
+    ]
+    if settings.page:
+        lines.append(f"page: {address}/")
+    lines.append(f"API: {address}/v1/predict, described in {address}/openapi.json")
+    lines.append(f"log: {service.log.name if service.log is not None else 'none is kept'}")
+    lines.append("stop: Ctrl-C, or SIGTERM; what was accepted is answered first")
+    print("\n".join(lines), flush=True)
+    sys.stdout.flush()
+
+
+Servable = Any
