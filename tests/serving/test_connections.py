@@ -87,7 +87,7 @@ def test_a_normal_request_is_answered(tight):
 
 
 @pytest.mark.parametrize(
-    "sent", [b"", b"GET /v1/mo", b"GET /v1/models HTTP/1.1\r\nHost: a\r\n", b"\r\n\r\n"]
+    "sent", [b"GET /v1/mo", b"GET /v1/models HTTP/1.1\r\nHost: a\r\n", b"\r\n\r\nPOST"]
 )
 def test_headers_that_do_not_come_are_not_waited_for(tight, told, sent):
     with connect(tight) as client:
@@ -96,6 +96,14 @@ def test_headers_that_do_not_come_are_not_waited_for(tight, told, sent):
     assert status_of(answer) == 408
     assert b"application/problem+json" in answer
     assert told.reasons == ["slow"]
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n\r\n"])
+def test_who_asks_nothing_is_told_nothing(tight, told, sent):
+    with connect(tight) as client:
+        client.sendall(sent)
+        assert read_all(client) == b""
+    assert told.reasons == []
 
 
 def test_headers_that_drip_are_not_waited_for(tight):

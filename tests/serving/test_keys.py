@@ -78,7 +78,9 @@ def test_times_to_expire(path, text, hours):
     assert entry.expires - entry.created == timedelta(hours=hours)
 
 
-@pytest.mark.parametrize("text", ["", "90", "d", "0d", "-1d", "1.5d", "3y", "99999d", "\uff11d", "1d "])
+@pytest.mark.parametrize(
+    "text", ["", "90", "d", "0d", "-1d", "1.5d", "3y", "99999d", "\uff11d", "1d "]
+)
 def test_a_time_that_is_none_is_refused(path, text):
     with pytest.raises(ConfigError, match="12h, 90d, 4w"):
         add_key(path, "anna", expires=text)

@@ -167,7 +167,11 @@ class _Connection(HttpToolsProtocol):
 
     def _refuse_slow(self) -> None:
         self._head_timer = None
-        self._refuse("slow", Problem("read-timeout", "the headers have not arrived in time"))
+        if self._in_head:
+            self._refuse("slow", Problem("read-timeout", "the headers have not arrived in time"))
+        else:  # nothing was asked, as when a browser connects in advance
+            self._closed = True
+            self.transport.close()
 
     def _refuse_head(self) -> None:
         limits = self.limits

@@ -39,9 +39,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _PROBES = ("/healthz", "/readyz")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_MAX_STREAMS = 64
 _MAX_DIGITS = 15
-_STREAM = b"text/event-stream"
 # Two headers: browsers read one challenge of each, and only of Basic do they ask for the key.
 _CHALLENGES = (b'Basic realm="atelier", charset="UTF-8"', b'Bearer realm="atelier"')
 _log = logging.getLogger(__name__)
@@ -58,8 +56,7 @@ class Guard:
     """Wraps an application; refuses what `Limits` and the keys do not allow.
 
     The application finds ``request_id`` and ``client`` (the name of the key, or the address where
-    there are no keys) in ``scope["state"]``. It must not answer for as long as it likes: after
-    `Limits.request_timeout_s` it is cancelled. An event stream is answered as long as it lasts.
+    there are no keys) in ``scope["state"]``. After `Limits.request_timeout_s` it is cancelled.
 
     Args:
         app: the application.
@@ -89,7 +86,7 @@ class Guard:
         self._keyless = (*_PROBES, "/metrics") if open_metrics else _PROBES
         rate = self.limits.rate(keys=keys is not None)
         self._throttle = Throttle(*rate) if rate is not None else None
-        self.held_bytes = self.working = self.streams = 0
+        self.held_bytes = self.working = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection of ASGI."""
@@ -186,7 +183,7 @@ class _Exchange:
             and b"transfer-encoding" not in self._headers
         )
         self._handed = False
-        self._working = self._streaming = self._started = self._refused = self._gone = False
+        self._working = self._started = self._refused = self._gone = False
         self._deadline: asyncio.Timeout | None = None
         scope["state"] = dict(scope.get("state") or {})
         given = self._headers.get(b"x-request-id", b"").decode("latin-1")
@@ -219,7 +216,6 @@ class _Exchange:
         finally:
             guard.held_bytes -= self._size
             guard.working -= self._working
-            guard.streams -= self._streaming
 
     async def receive(self) -> Message:
         """The application's `receive`: pieces of the body, counted and awaited with patience."""
@@ -261,17 +257,9 @@ class _Exchange:
             return
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", []))
-            streams = any(name == b"content-type" and _STREAM in value for name, value in headers)
-            if streams and self._guard.streams >= _MAX_STREAMS:
-                detail = "too many streams are open"
-                await self._refuse("busy", Problem("busy", detail, headers=_soon(5)))
-                return
-            if streams:
-                self._streaming = True
-                self._guard.streams += 1
             if self._deadline is not None and not self._deadline.expired():
-                later = asyncio.get_running_loop().time() + self._limits.request_timeout_s
-                self._deadline.reschedule(None if streams else later)
+                now = asyncio.get_running_loop().time()
+                self._deadline.reschedule(now + self._limits.request_timeout_s)
             if message["status"] == HTTPStatus.UNAUTHORIZED:
                 headers.extend((b"www-authenticate", value) for value in _CHALLENGES)
             message = {**message, "headers": self._completed(headers)}

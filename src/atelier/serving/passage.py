@@ -1,7 +1,7 @@
 """Which paths of a request are let through, and what every answer says to browsers.
 
 The page is gradio's, which brings far more routes than the page needs: some fetch a URL or read a
-file for whoever asks. Only those that the page's own buttons use are let through.
+file for whoever asks. Only those of its own scripts and styles are let through.
 """
 
 from __future__ import annotations
@@ -13,19 +13,11 @@ from collections.abc import Mapping
 _HARMLESS_CHARACTERS = frozenset(range(0x21, 0x7F)) - frozenset(b'\\"<>^`{|}')
 _ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SERVICE = re.compile(
-    r"/(healthz|readyz|metrics|openapi\.json|docs|v1(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)+)"
+    r"/(healthz|readyz|metrics|openapi\.json|v1(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)+)"
 )
-_FILE_NAME = r"[A-Za-z0-9._@+-]+"
-_PAGE = {
-    "GET": re.compile(
-        rf"/|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)"
-        rf"|/(assets|static|svelte)(/{_FILE_NAME})+"
-        rf"|/gradio_api/(info|app_id|theme\.css|startup-events|queue/data|upload_progress)"
-        rf"|/gradio_api/heartbeat/{_FILE_NAME}"
-    ),
-    "POST": re.compile(r"/gradio_api/(queue/join|upload|cancel|reset)"),
-}
-_PAGE["HEAD"] = _PAGE["GET"]
+_PAGE = re.compile(
+    r"/|/(theme\.css|favicon\.ico|manifest\.json)|/assets/[A-Za-z0-9._-]+|/static/js/[A-Za-z0-9._-]+"
+)
 
 _COMMON = {
     "x-content-type-options": "nosniff",
@@ -46,9 +38,9 @@ API_HEADERS = {
 PAGE_HEADERS = {
     **_COMMON,
     "content-security-policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
-    "font-src 'self' data:; worker-src 'self' blob:; connect-src 'self' data: blob:; "
-    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
     "permissions-policy": "camera=(self), geolocation=(), microphone=()",
 }
 
@@ -80,10 +72,9 @@ def is_service(path: str) -> bool:
 def is_page(method: str, path: str, page: str) -> bool:
     """Whether the page, mounted at `page`, needs this path with this method."""
     prefix = page.rstrip("/")
-    inner = path.removeprefix(prefix) if path.startswith(prefix) else None
-    if inner is None or method not in _PAGE:
+    if method not in ("GET", "HEAD") or not path.startswith(prefix):
         return False
-    return _PAGE[method].fullmatch(inner or "/") is not None
+    return _PAGE.fullmatch(path.removeprefix(prefix) or "/") is not None
 
 
 def is_request_id(text: str) -> bool:
