@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
+from .guard import Application, Message, Receive, Scope, Send
 from .passage import API_HEADERS
 from .problems import MEDIA_TYPE, Problem, problem_body
 from .service import Service
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _WORK = ("/v1/predict", "/v1/embed")
 _PLAIN = (*_WORK, "/v1/feedback", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json")
