@@ -10,8 +10,12 @@ from typing import Any
 
 import uvicorn
 
+from atelier.serving.app import create_app
 from atelier.serving.connections import connections_within
 from atelier.serving.limits import Limits
+from atelier.serving.server import Server, listen
+from atelier.serving.service import Service
+from atelier.serving.settings import ServeSettings
 
 PATIENCE_S = 20.0  # for what must come; a test that waits as long has failed
 
@@ -95,3 +99,21 @@ def status_of(answer: bytes) -> int | None:
     """The status code of an answer; None where there is none."""
     first = answer.partition(b"\r\n")[0].split(b" ")
     return int(first[1]) if first[0] == b"HTTP/1.1" else None
+
+
+@contextlib.contextmanager
+def whole_service(settings: ServeSettings) -> Iterator[tuple[str, int]]:
+    """The service with all that belongs to it, as `atelier serve` runs it; yields where."""
+    service = Service(settings)
+    server = Server(create_app(settings, service), service, settings)
+    with listen(settings.host, settings.port) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        address = listener.getsockname()[:2]
+        wait_until_open(address)
+        try:
+            yield address
+        finally:
+            server.stop()
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()

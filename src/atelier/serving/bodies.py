@@ -24,6 +24,7 @@ IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"
 BODY_TYPES = ("multipart/form-data", "application/json", *IMAGE_TYPES)
 
 _MAX_ERRORS = 5
+_MAX_DIGITS = 9
 _MAX_PART_HEADER_BYTES = 2048
 _BOUNDARY = re.compile(
     r"""boundary=(?:"([0-9A-Za-z'()+_,\-./:=? ]{1,70})"|([0-9A-Za-z'+_\-.]{1,70}))"""
@@ -62,7 +63,8 @@ class Asked:
             raise invalid("this is given twice", place, name)
         try:
             if name == "top_k":
-                self.top_k = _TOP_K.validate_python(int(text) if text.isdecimal() else text)
+                plain = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
+                self.top_k = _TOP_K.validate_python(int(text) if plain else None)
             else:
                 self.model = _MODEL.validate_python(text)
         except ValidationError as error:
