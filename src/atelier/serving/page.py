@@ -1,24 +1,24 @@
 """The page for people: one picture or many, dropped, pasted or photographed.
 
-gradio gives the frame (layout, tabs, theme, light and dark); the parts within it are elements of our
-own, in `browser/`, which ask ``/v1/models``, ``/v1/predict`` and ``/v1/feedback`` as every other
-client does. So the same keys, limits, batching, log and metrics hold for the page, it works whichever
-worker answers, pictures are held in memory only, and nothing of gradio's server ever gets a word from
-a stranger. It has routes that fetch a URL, read a file by its path, keep what is uploaded or run code
-for whoever asks, and its events carry payloads that name a file; of all that nothing is needed.
+gradio gives the frame (layout, tabs, theme, light and dark); the parts within it are elements of
+our own, in `browser/`, which ask ``/v1/models``, ``/v1/predict`` and ``/v1/feedback`` as every
+other client does. So the same keys, limits, batching, log and metrics hold for the page, pictures
+are held in memory only, and gradio's server never gets a word from a stranger. It has routes that
+fetch a URL, read a file by its path, keep what is uploaded, or write code, and the payloads of its
+events may name files; none of that is needed.
 
-What the page needs, under the path where it is mounted, with GET or HEAD and no query:
+What the page needs, under the path where it is mounted, with GET or HEAD and without a query:
 
-- ``/``, ``/theme.css``, ``/assets/NAME`` (gradio's own scripts and styles, about 50 small files at
-  the first visit, which a rate limit has to allow for) and ``/static/js/iframeResizer...js``;
+- ``/``, ``/theme.css``, ``/assets/NAME`` (gradio's scripts and styles, about 50 small files at a
+  first visit, which a rate limit has to allow for) and ``/static/js/iframeResizer...js``;
 - ``/manifest.json`` and ``/favicon.ico``, which are answered here.
 
-`Gate` answers 404 or 405 to all else, whatever stands in front of it. Nothing is posted to the page:
-``/gradio_api`` and everything below it can stay shut.
+`Gate` answers 404 or 405 to all else, whatever stands in front of it. Nothing is posted to the
+page: ``/gradio_api`` and everything below it can stay shut.
 
-Of headers it needs scripts and styles within the page ('unsafe-inline', but no 'unsafe-eval'),
-``img-src blob:``, ``media-src blob:`` and the camera for itself (``camera=(self)``); it needs no other
-origin for anything.
+Of headers it needs scripts and styles within the page (``'unsafe-inline'``, not ``'unsafe-eval'``),
+``img-src blob:``, ``media-src blob:`` and the camera for itself (``camera=(self)``). It needs no
+other origin for anything.
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..extras import require
+from ..storage import explained
 from .binding import is_loopback
 from .problems import Problem, send_problem
 from .settings import ServeSettings
@@ -55,12 +59,11 @@ _METHODS = ("GET", "HEAD")
 _NEEDED = re.compile(
     r"/|/theme\.css|/assets/[A-Za-z0-9._-]+|/static/js/iframeResizer\.contentWindow\.min\.js"
 )
-_ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7"'
-    ' fill="#0072b2"/><path d="M16 8.5a2.5 2.5 0 1 1 2 4c-1.6.4-2 1-2 2.500l10 6.500a1.300 1.300 0 0'
-    ' 1-.7 2.400H6.700a1.300 1.300 0 0 1-.7-2.400l10-6.500" fill="none" stroke="#fff"'
-    ' stroke-width="2.200" stroke-linecap="round" stroke-linejoin="round"/></svg>'
-)
+_ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
+<rect width="32" height="32" rx="7" fill="#0072b2"/>
+<path d="M13 10a3 3 0 1 1 4.5 2.6q-1.5.9-1.5 2.4l9.5 6.5q1.5 2-1 2.5h-17q-2.5-.5-1-2.5l9.5-6.5"
+ fill="none" stroke="#fff" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/>
+</svg>"""
 _OWN: dict[str, tuple[str, str]] = {
     "/favicon.ico": ("image/svg+xml", _ICON),
     "/manifest.json": (
@@ -103,23 +106,23 @@ def mount_page(app: FastAPI, service: Service, settings: ServeSettings) -> None:
 
     if any(isinstance(route, Mount) and isinstance(route.app, Gate) for route in app.routes):
         raise ConfigError("the application has a page already")
-    gradio.mount_gradio_app(
-        app,
-        build_page(service, settings),
-        path=PAGE_PATH,
-        theme=_theme(gradio),
-        css=_text("page.css"),
-        head=f"<script>\n{_script(service, settings)}\n</script>",
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        pwa=False,
-        show_error=False,
-        max_file_size=1,
-        allowed_paths=[],
-    )
+    with _nothing_left():
+        gradio.mount_gradio_app(
+            app,
+            build_page(service, settings),
+            path=PAGE_PATH,
+            theme=_theme(gradio),
+            css=_text("page.css"),
+            head=f"<script>\n{_script(service, settings)}\n</script>",
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            pwa=False,
+            show_error=False,
+            max_file_size=1,
+        )
     mount = app.routes[-1]
     assert isinstance(mount, Mount)
     mount.app = Gate(mount.app)
@@ -172,6 +175,20 @@ def _gradio() -> Any:
     return require("gradio", extra="serve")
 
 
+@contextmanager
+def _nothing_left() -> Iterator[None]:
+    """Let gradio make its folder of temporary files, which nothing will ever be put in, in one that
+    is removed."""
+    routes = require("gradio.routes", extra="serve")
+    usual = routes.DEFAULT_TEMP_DIR
+    with explained(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
+        routes.DEFAULT_TEMP_DIR = folder
+        try:
+            yield
+        finally:
+            routes.DEFAULT_TEMP_DIR = usual
+
+
 def _element(gradio: Any, name: str) -> None:
     # Not gr.HTML, which compiles its templates in the browser and so needs 'unsafe-eval'. The text
     # is ours; there is nothing of anybody else in it to be sanitized.
@@ -197,8 +214,8 @@ def _promise(service: Service, settings: ServeSettings) -> str:
     if service.log is None:
         return f"{where} Nothing of them is kept."
     return (
-        f"{where} They are not kept; the service's log keeps what the model said and saw, which is "
-        "a few numbers and 8 x 8 gray fields of each."
+        f"{where} None is kept: the service's log holds the answers, and of each picture some "
+        "numbers and a copy of 8 x 8 gray fields."
     )
 
 
@@ -214,8 +231,9 @@ def _script(service: Service, settings: ServeSettings) -> str:
     }
     # Within a script, "</" would end it whatever stands around.
     safe = json.dumps(told).replace("<", "\\u003c")
-    parts = [f"const settings = {safe};", *map(_text, _SCRIPTS)]
-    return "(() => {\n" + "\n".join(parts) + "\n})();"
+    style = json.dumps(_text("part.css")).replace("<", "\\u003c")
+    parts = ['"use strict";', f"const settings = {safe};", f"const style = {style};"]
+    return "\n".join(["(() => {", *parts, *map(_text, _SCRIPTS), "})();"])
 
 
 def _text(name: str) -> str:

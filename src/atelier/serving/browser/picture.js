@@ -2,52 +2,52 @@
 
 const SHOWN_CLASSES = 5;
 
-class OnePicture extends HTMLElement {
-  connectedCallback() {
-    if (this.childElementCount) return;
-    this.innerHTML = `
+class OnePicture extends Part {
+  static html = `
+    <div class="sides">
       <div class="drop">
-        <input type="file" hidden aria-label="A picture">
+        <input type="file" class="file" hidden aria-label="A picture">
+        <input type="file" class="capture" accept="image/*" capture="environment" hidden
+               aria-label="A photo">
         <img alt="" hidden>
         <p class="hint">Drop a picture here, or paste one.</p>
         <div class="buttons">
           <button type="button" class="first choose">Choose a picture</button>
           <button type="button" class="photo">Take a photo</button>
         </div>
-        <input type="file" class="capture" accept="image/*" capture="environment" hidden
-               aria-label="A photo">
       </div>
-      <div class="result">
+      <div>
         <div class="answer" role="status" aria-live="polite"></div>
         <div class="feedback" hidden></div>
       </div>
-      <dialog aria-label="Take a photo">
-        <video playsinline muted></video>
-        <div class="buttons">
-          <button type="button" class="first shoot">Take the photo</button>
-          <button type="button" class="cancel">Cancel</button>
-        </div>
-      </dialog>`;
-    const find = (selector) => this.querySelector(selector);
-    this.image = find("img");
-    this.answer = find(".answer");
-    this.feedback = find(".feedback");
-    this.camera = find("dialog");
-    const input = find(".drop > input");
-    input.accept = settings.accept;
-    takeFiles(this, input, find(".drop"), ([file]) => this.judge(file));
-    find(".capture").addEventListener("change", (event) => {
-      const [file] = event.target.files;
+    </div>
+    <dialog aria-label="Take a photo">
+      <video playsinline muted></video>
+      <div class="buttons">
+        <button type="button" class="first shoot">Take the photo</button>
+        <button type="button" class="cancel">Cancel</button>
+      </div>
+    </dialog>`;
+
+  start() {
+    this.image = this.find("img");
+    this.answer = this.find(".answer");
+    this.feedback = this.find(".feedback");
+    this.camera = this.find("dialog");
+    const input = this.find(".file");
+    this.takeFiles(input, ([file]) => this.judge(file));
+    this.find(".capture").addEventListener("change", ({ target }) => {
+      const [file] = target.files;
+      target.value = "";
       if (file) this.judge(file);
-      event.target.value = "";
     });
-    find(".choose").addEventListener("click", () => input.click());
-    find(".photo").addEventListener("click", () => this.openCamera());
-    find(".shoot").addEventListener("click", () => this.shoot());
-    find(".cancel").addEventListener("click", () => this.camera.close());
+    this.find(".choose").addEventListener("click", () => input.click());
+    this.find(".photo").addEventListener("click", () => this.openCamera());
+    this.find(".shoot").addEventListener("click", () => this.shoot());
+    this.find(".cancel").addEventListener("click", () => this.camera.close());
     this.camera.addEventListener("close", () => this.closeCamera());
-    document.addEventListener("change", (event) => {
-      if (event.target.id === "atelier-model" && this.file) this.judge(this.file);
+    document.addEventListener("atelier-model", () => {
+      if (this.file) this.judge(this.file);
     });
   }
 
@@ -82,7 +82,7 @@ class OnePicture extends HTMLElement {
     this.image.alt = `Your picture, ${file.name || "pasted"}`;
     this.image.hidden = false;
     this.image.onerror = () => (this.image.hidden = true);
-    this.querySelector(".hint").textContent = "Drop or paste another one at any time.";
+    this.find(".hint").textContent = "Drop or paste another one at any time.";
   }
 
   say(words) {
@@ -122,7 +122,7 @@ class OnePicture extends HTMLElement {
     const names = (await models).find(({ name }) => name === answer.model.name)?.classes ??
       classes.map((each) => each.class);
     const [best] = classes;
-    const select = make("select", { id: "atelier-truth" },
+    const select = make("select", { id: "truth" },
       make("option", { value: "", textContent: "choose its class", selected: true }),
       ...names.map((name) => make("option", { value: name, textContent: name })));
     const yes = make("button", { type: "button", textContent: "That is right" });
@@ -142,11 +142,11 @@ class OnePicture extends HTMLElement {
     };
     yes.addEventListener("click", () => note(best.class));
     send.addEventListener("click", () => note(select.value));
+    const wrong = unknown ? "It is" : "This is wrong, it is";
     this.feedback.replaceChildren(
-      ...(unknown ? [] : [yes]),
-      make("label", { htmlFor: select.id,
-        textContent: unknown ? "It is" : "This is wrong, it is" }),
-      select, send, told,
+      ...(unknown ? [] : [make("div", {}, yes)]),
+      make("div", {}, make("label", { htmlFor: select.id, textContent: wrong }), select, send),
+      told,
     );
     this.feedback.hidden = false;
   }
@@ -155,7 +155,7 @@ class OnePicture extends HTMLElement {
     // Browsers give the camera to pages that came safely, from this machine or by HTTPS. Elsewhere
     // a phone still opens its own camera for this input, and a computer a choice of files.
     if (!navigator.mediaDevices?.getUserMedia) {
-      this.querySelector(".capture").click();
+      this.find(".capture").click();
       return;
     }
     try {

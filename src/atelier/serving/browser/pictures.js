@@ -5,55 +5,51 @@ const MAX_ROWS = 2000; // in the table; the CSV has all
 const MAX_THUMBNAILS = 300;
 const BODY_SHARE = 0.9; // of the largest body; the rest is for what stands between the files
 
-class ManyPictures extends HTMLElement {
-  connectedCallback() {
-    if (this.childElementCount) return;
-    this.innerHTML = `
-      <div class="drop">
-        <input type="file" class="files" multiple hidden aria-label="Pictures">
-        <input type="file" class="folder" webkitdirectory hidden aria-label="A folder of pictures">
-        <p class="hint">Drop pictures here, or paste them.</p>
-        <div class="buttons">
-          <button type="button" class="first choose">Choose pictures</button>
-          <button type="button" class="choose-folder">Choose a folder</button>
-        </div>
+class ManyPictures extends Part {
+  static html = `
+    <div class="drop">
+      <input type="file" class="files" multiple hidden aria-label="Pictures">
+      <input type="file" class="folder" webkitdirectory hidden aria-label="A folder of pictures">
+      <p class="hint">Drop pictures here, or paste them.</p>
+      <div class="buttons">
+        <button type="button" class="first choose">Choose pictures</button>
+        <button type="button" class="choose-folder">Choose a folder</button>
       </div>
-      <div class="work" hidden>
-        <progress aria-label="Pictures judged"></progress>
-        <p class="state" role="status" aria-live="polite"></p>
-        <div class="buttons">
-          <button type="button" class="stop">Stop</button>
-          <button type="button" class="first csv">Download as CSV</button>
-          <button type="button" class="anew">Empty the table</button>
-        </div>
+    </div>
+    <div class="work" hidden>
+      <progress aria-label="Pictures judged"></progress>
+      <p class="state" role="status" aria-live="polite"></p>
+      <div class="buttons">
+        <button type="button" class="stop">Stop</button>
+        <button type="button" class="first csv">Download as CSV</button>
+        <button type="button" class="anew">Empty the table</button>
       </div>
-      <div class="table" hidden>
-        <table>
-          <caption>What the model says of each picture</caption>
-          <thead><tr>
-            <th scope="col">File</th><th scope="col">Class</th>
-            <th scope="col" class="number">Probability</th><th scope="col">Unknown</th>
-          </tr></thead>
-          <tbody></tbody>
-        </table>
-      </div>`;
-    const find = (selector) => this.querySelector(selector);
+    </div>
+    <table hidden>
+      <caption>What the model says of each picture</caption>
+      <thead><tr>
+        <th scope="col">File</th><th scope="col">Class</th>
+        <th scope="col" class="number">Probability</th><th scope="col">Unknown</th>
+      </tr></thead>
+      <tbody></tbody>
+    </table>`;
+
+  start() {
+    const parts = ["work", "progress", "state", "stop", "csv", "anew", "table", "tbody"];
     this.parts = Object.fromEntries(
-      ["work", "progress", "state", "stop", "csv", "anew", "table", "tbody"].map((name) =>
-        [name, find(`.${name}`) ?? find(name)]));
+      parts.map((name) => [name, this.find(`.${name}`) ?? this.find(name)]));
     this.rows = [];
     this.waiting = [];
-    const take = (files) => this.add(files);
-    find(".files").accept = settings.accept;
-    takeFiles(this, find(".files"), find(".drop"), take);
-    find(".folder").addEventListener("change", ({ target }) => {
+    this.running = null;
+    this.takeFiles(this.find(".files"), (files) => this.add(files));
+    this.find(".folder").addEventListener("change", ({ target }) => {
       const pictures = [...target.files].filter((file) => file.type.startsWith("image/"));
       target.value = "";
-      if (pictures.length) take(pictures);
+      if (pictures.length) this.add(pictures);
       else this.say("This folder has no pictures.");
     });
-    find(".choose").addEventListener("click", () => find(".files").click());
-    find(".choose-folder").addEventListener("click", () => find(".folder").click());
+    this.find(".choose").addEventListener("click", () => this.find(".files").click());
+    this.find(".choose-folder").addEventListener("click", () => this.find(".folder").click());
     this.parts.stop.addEventListener("click", () => this.running?.abort());
     this.parts.anew.addEventListener("click", () => this.empty());
     this.parts.csv.addEventListener("click", () => this.download());
@@ -127,14 +123,14 @@ class ManyPictures extends HTMLElement {
          make("td", { className: "number", textContent: percent(classes[0].probability) }),
          make("td", { className: unknown ? "unknown" : "", textContent: unknown ? "yes" : "no" })]
       : [make("td", { colSpan: 3, className: "failed", textContent: words })];
-    const title = make("th", { scope: "row" });
+    const title = make("div");
     if (classes && this.rows.length <= MAX_THUMBNAILS) {
       const image = make("img", { alt: "", src: URL.createObjectURL(file) });
       image.onload = image.onerror = () => URL.revokeObjectURL(image.src);
       title.append(image);
     }
     title.append(make("span", { textContent: name }));
-    this.parts.tbody.append(make("tr", {}, title, ...cells));
+    this.parts.tbody.append(make("tr", {}, make("th", { scope: "row" }, title), ...cells));
   }
 
   update(stopped = null) {
@@ -172,7 +168,7 @@ class ManyPictures extends HTMLElement {
     this.total = 0;
     this.parts.tbody.replaceChildren();
     this.parts.work.hidden = this.parts.table.hidden = true;
-    this.querySelector(".choose").focus();
+    this.find(".choose").focus();
   }
 
   /* The columns of `atelier predict --csv`, and what was wrong. */

@@ -1,6 +1,5 @@
-"use strict";
 /* What the page's parts share: asking the service, and words for what goes wrong.
-   `settings` stands before this text, in the same function. */
+   `settings` and `style` stand before this text, in the same function. */
 
 class Refused extends Error {
   constructor(words, waitSeconds = null) {
@@ -93,55 +92,77 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-const isShown = (element) => element.getClientRects().length > 0;
+/* A part of the page, in a tree of its own where gradio's styles do not reach. */
+class Part extends HTMLElement {
+  connectedCallback() {
+    if (this.shadowRoot) return; // moved, not new
+    this.attachShadow({ mode: "open" });
+    this.shadowRoot.innerHTML = `<style>${style}</style>${this.constructor.html}`;
+    this.start();
+  }
 
-/* Take files that are chosen, dropped anywhere, or pasted while `part` is to be seen. */
-function takeFiles(part, input, zone, take) {
-  input.addEventListener("change", () => {
-    const files = [...input.files];
-    input.value = ""; // so that the same file can be chosen again
-    if (files.length) take(files);
-  });
-  for (const kind of ["dragenter", "dragover"]) {
-    document.addEventListener(kind, (event) => {
-      event.preventDefault(); // else the browser would leave the page for the file
-      if (isShown(part)) zone.classList.add("over");
+  find(selector) {
+    return this.shadowRoot.querySelector(selector);
+  }
+
+  /* Take files that are chosen, dropped anywhere, or pasted while this part is to be seen. */
+  takeFiles(input, take) {
+    const zone = this.find(".drop");
+    const isShown = () => zone.getClientRects().length > 0;
+    input.accept = settings.accept;
+    input.addEventListener("change", () => {
+      const files = [...input.files];
+      input.value = ""; // so that the same file can be chosen again
+      if (files.length) take(files);
+    });
+    for (const kind of ["dragenter", "dragover"]) {
+      document.addEventListener(kind, (event) => {
+        event.preventDefault(); // else the browser would leave the page for the file
+        if (isShown()) zone.classList.add("over");
+      });
+    }
+    document.addEventListener("dragleave", (event) => {
+      if (event.relatedTarget === null) zone.classList.remove("over");
+    });
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      zone.classList.remove("over");
+      if (isShown() && event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+    });
+    document.addEventListener("paste", (event) => {
+      const files = [...event.clipboardData.files];
+      if (isShown() && files.length) {
+        event.preventDefault();
+        take(files);
+      }
     });
   }
-  document.addEventListener("dragleave", (event) => {
-    if (event.relatedTarget === null) zone.classList.remove("over");
-  });
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    zone.classList.remove("over");
-    if (isShown(part) && event.dataTransfer.files.length) take([...event.dataTransfer.files]);
-  });
-  document.addEventListener("paste", (event) => {
-    const files = [...event.clipboardData.files];
-    if (isShown(part) && files.length) {
-      event.preventDefault();
-      take(files);
-    }
-  });
 }
 
 /* Which model is to answer: a choice where there are several. */
-class ModelChoice extends HTMLElement {
-  async connectedCallback() {
-    if (this.childElementCount) return;
+class ModelChoice extends Part {
+  static html = `<div class="model" hidden><label for="model">Model</label>
+    <select id="model"></select></div><p class="failed" role="alert" hidden></p>`;
+
+  async start() {
+    const select = this.find("select");
+    select.addEventListener("change", () => document.dispatchEvent(new Event("atelier-model")));
     try {
       const served = await models;
-      const select = make("select", { id: "atelier-model" });
       for (const { name, default: first } of served) {
         select.append(make("option", { value: name, selected: first, textContent: name }));
       }
-      this.append(make("label", { htmlFor: select.id, textContent: "Model" }), select);
-      this.hidden = served.length < 2;
+      this.find(".model").hidden = served.length < 2;
     } catch (error) {
-      this.append(make("p", { className: "failed", role: "alert", textContent: error.message }));
+      this.find(".failed").textContent = error.message;
+      this.find(".failed").hidden = false;
     }
+  }
+
+  get value() {
+    return this.find("select").value;
   }
 }
 customElements.define("atelier-model", ModelChoice);
 
-const chosenModel = () => document.querySelector("#atelier-model")?.value ?? null;
+const chosenModel = () => document.querySelector("atelier-model")?.value ?? "";
