@@ -63,6 +63,10 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     describe(app, keys=keys is not None)
+    if settings.page:
+        from .page import mount_page  # gradio takes seconds to import
+
+        mount_page(app, service, settings)
     # The one that is added last stands outermost.
     app.add_middleware(Shortcut, routes={"/v1/predict": api.predict, "/v1/embed": api.embed})
     app.add_middleware(
