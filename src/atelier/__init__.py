@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from .data import Dataset, fetch, load_dataset
     from .errors import AtelierError
     from .evaluation import Comparison, Evaluation, evaluate
+    from .exported import ExportedModel, load_export
+    from .exporting import Export, export
     from .inference import ImagePrediction, predict
     from .predictions import Predictions
     from .predictor import Predictor
@@ -59,6 +61,8 @@ _HOMES = {
     "Comparison": "evaluation",
     "Dataset": "data",
     "Evaluation": "evaluation",
+    "Export": "exporting",
+    "ExportedModel": "exported",
     "ImagePrediction": "inference",
     "Predictions": "predictions",
     "Predictor": "predictor",
@@ -69,9 +73,11 @@ _HOMES = {
     "compare": "sweeps",
     "demo": "showcase",
     "evaluate": "evaluation",
+    "export": "exporting",
     "fetch": "data",
     "get_recipe": "recipes",
     "load_dataset": "data",
+    "load_export": "exported",
     "load_run": "runs",
     "predict": "inference",
     "report": "reporting",
@@ -84,6 +90,8 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Evaluation",
+    "Export",
+    "ExportedModel",
     "ImagePrediction",
     "Predictions",
     "Predictor",
@@ -93,9 +101,11 @@ __all__ = [
     "compare",
     "demo",
     "evaluate",
+    "export",
     "fetch",
     "get_recipe",
     "load_dataset",
+    "load_export",
     "load_run",
     "predict",
     "report",

@@ -84,7 +84,8 @@ class PixelClassifier(nn.Module):
         """(V * N, D), in the order of `views`, to (N, D)."""
         if self.num_views == 1:
             return outputs
-        return (outputs.unflatten(0, (self.num_views, -1)) * self.weights).sum(dim=0)
+        by_view = outputs.reshape(self.num_views, -1, outputs.shape[-1])
+        return (by_view * self.weights).sum(dim=0)
 
 
 class Predictor:

@@ -144,7 +144,8 @@ class TrainingBatches:
     def some(self, count: int) -> Tensor:
         """(N, C, H, W) normalized images, not augmented, evenly spread over the training part."""
         step = max(1, len(self.chosen) // count)
-        return self.normalize(self.images[self.chosen[::step][:count]])
+        images: Tensor = self.normalize(self.images[self.chosen[::step][:count]])
+        return images
 
     @torch.no_grad()
     def epoch(self, epoch: int, seed: int) -> Iterator[Batch]:
