@@ -26,6 +26,7 @@ NAMES = (
 """What the columns of `ImageFacts.stats` are, in order."""
 
 _DARK, _LIGHT = 32, 223  # bytes up to and from which a pixel is nearly black or nearly white
+_DECIMALS = 5
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's gray
 
 
@@ -75,6 +76,8 @@ def image_facts(images: npt.NDArray[np.uint8]) -> ImageFacts:
     stats[:, 5] = means[:, _WHOLE, _HALVES]
     stats[:, 6] = means[:, _HALVES, _WHOLE]
     stats[:, [0, 1, 4, 5, 6, 7]] /= 255
+    # The last bits depend on how many images came together; equal images must have equal facts.
+    np.round(stats, _DECIMALS, out=stats)
     fields = means[:, :THUMBNAIL_SIDE, :THUMBNAIL_SIDE]
     return ImageFacts(stats, np.rint(fields).astype(np.uint8).reshape(n, THUMBNAIL_SIDE**2))
 
