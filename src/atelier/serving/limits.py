@@ -27,7 +27,6 @@ class Limits(Strict):
         max_image_bytes: of one image file, as it was sent (413).
         max_pixels: of one image, by its header, before anything is decoded (413).
         max_parts: of a multipart body, files and fields together (413).
-        max_depth: of nested JSON (400).
         formats: of images, told by their first bytes and never by their name (415).
         max_header_bytes: of a request's line and headers together (431).
         max_headers: their number (431).
@@ -51,7 +50,6 @@ class Limits(Strict):
     max_image_bytes: int = Field(8 * 2**20, ge=64, le=_CEILING_IMAGE_BYTES)
     max_pixels: int = Field(25_000_000, ge=1, le=_CEILING_PIXELS)
     max_parts: int = Field(80, ge=1, le=10_000)
-    max_depth: int = Field(16, ge=4, le=100)
     formats: tuple[ImageFormat, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
     max_header_bytes: int = Field(32 * 2**10, ge=1024, le=2**20)
     max_headers: int = Field(100, ge=8, le=1000)
