@@ -1,16 +1,30 @@
 """What a service remembers and shows of its answers, and whether they still deserve trust."""
 
+from .administration import delete_request, prune_log
+from .boards import dashboards
+from .entry import drift
 from .facts import ImageFacts, image_facts
+from .findings import Drift, Finding
 from .log import PredictionLog
 from .metrics import ServiceMetrics
+from .reference import Reference, reference_of, reference_path
 from .rows import Gap, LoggedPrediction, logged_predictions
 
 __all__ = [
+    "Drift",
+    "Finding",
     "Gap",
     "ImageFacts",
     "LoggedPrediction",
     "PredictionLog",
+    "Reference",
     "ServiceMetrics",
+    "dashboards",
+    "delete_request",
+    "drift",
     "image_facts",
     "logged_predictions",
+    "prune_log",
+    "reference_of",
+    "reference_path",
 ]

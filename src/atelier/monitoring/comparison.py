@@ -154,7 +154,9 @@ def _permuted(
         vectors = joined([reference.embedding, traffic.embedding])
         test.add_features("embedding", kernel_features(vectors, is_traffic))
     if traffic.thumbnails is not None:
-        test.add_features("pictures", whitened(joined([reference.thumbnails, traffic.thumbnails])))
+        test.add_features(
+            "thumbnails", whitened(joined([reference.thumbnails, traffic.thumbnails]))
+        )
     return test
 
 

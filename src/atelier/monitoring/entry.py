@@ -73,10 +73,6 @@ def drift(
     store = Store(str(log))
     try:
         if not isinstance(reference, Reference):
-            if isinstance(data, str | Path):
-                from ..data import load_dataset
-
-                data = load_dataset(data)
             reference = reference_of(reference, data, device=device, progress=progress)
         traffic = read_traffic(
             store, reference, since=since, until=until, model=model, version=version

@@ -47,7 +47,7 @@ class Finding:
     """One test.
 
     Attributes:
-        key: ``classes``, ``confidence``, ``embedding``, ``pictures``, or a name of `facts.NAMES`.
+        key: ``classes``, ``confidence``, ``embedding``, ``thumbnails``, or a name of `facts.NAMES`.
         name: what was compared.
         test: by which test.
         effect: how large the difference is.
@@ -268,7 +268,7 @@ class Drift:
             )
         if finding.key == "embedding":
             return "What the network sees in the pictures has changed (its embedding)."
-        if finding.key == "pictures":
+        if finding.key == "thumbnails":
             return "The pictures differ where all are laid over each other, in 8 x 8 fields."
         before, now = finding.before or 0.0, finding.now or 0.0
         how = _LOOKS[finding.key][now < before]

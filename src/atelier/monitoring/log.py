@@ -19,13 +19,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import AtelierError, ConfigError, LogError
 from ..extras import require
+from .orders import Order, call
 from .rows import Gap, LoggedPrediction
 
 if TYPE_CHECKING:
@@ -36,32 +36,6 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
 _PRUNE_EVERY_S = 3600.0
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class _Order:
-    """Rows to write, or other work of the writing thread.
-
-    Attributes:
-        rows: to be written, or none.
-        work: done in the transaction; what it returns is the result.
-        then: done after the commit.
-        done: gets the result, or false if the order is lost.
-    """
-
-    rows: tuple[LoggedPrediction, ...] = ()
-    work: Callable[[Connection], Any] | None = None
-    then: Callable[[], None] | None = None
-    done: Future[Any] = field(default_factory=Future)
-
-    def __post_init__(self) -> None:
-        # Who gives up waiting cannot cancel it: it will be done all the same.
-        self.done.set_running_or_notify_cancel()
-
-    @property
-    def size(self) -> int:
-        """What it takes of the buffer."""
-        return max(1, len(self.rows))
 
 
 class PredictionLog:
@@ -107,8 +81,8 @@ class PredictionLog:
         self._on_feedback = on_feedback
         self._writer = secrets.token_hex(8)
         self._changed = threading.Condition()
-        self._orders: deque[_Order] = deque()
-        self._taken: list[_Order] = []  # what is being written now
+        self._orders: deque[Order] = deque()
+        self._taken: list[Order] = []  # what is being written now
         self._waiting = self._written = self._lost = 0
         self._gap: Gap | None = None
         self._problem: str | None = None
@@ -150,7 +124,7 @@ class PredictionLog:
         Returns:
             Done with true once all of them are committed, with false once they are lost.
         """
-        order = _Order(rows=tuple(rows))
+        order = Order(rows=tuple(rows))
         if not self._give(order):
             self._lose([order])
         return order.done
@@ -168,10 +142,10 @@ class PredictionLog:
             if answer is None:
                 return None
             model, predicted = answer
-            order.then = lambda: _call(self._on_feedback, model, predicted == label)
+            order.then = lambda: call(self._on_feedback, model, predicted == label)
             return True
 
-        order = _Order(work=note)
+        order = Order(work=note)
         if not self._give(order):
             self._lose([order])
         return order.done
@@ -186,7 +160,7 @@ class PredictionLog:
             LogError: the database did not do it within `timeout` seconds. It is done later, if the
                 database is there again before the process ends.
         """
-        order = _Order(
+        order = Order(
             work=lambda connection: self._store.delete(connection, request_id),
             then=self._store.forget,
         )
@@ -233,7 +207,7 @@ class PredictionLog:
             self._store.close()
             raise
 
-    def _give(self, order: _Order, *, always: bool = False) -> bool:
+    def _give(self, order: Order, *, always: bool = False) -> bool:
         with self._changed:
             full = self._waiting + order.size > self._capacity
             if self._closing or (full and not always):
@@ -292,7 +266,7 @@ class PredictionLog:
             self._orders.extendleft(reversed(self._taken))
             self._taken = []
 
-    def _write(self, group: list[_Order], *, again: bool = False) -> None:
+    def _write(self, group: list[Order], *, again: bool = False) -> None:
         """Commit a group; where an order spoils it, each for itself.
 
         Raises:
@@ -325,13 +299,13 @@ class PredictionLog:
         self._written += rows
         self._finished(group)
         if rows:
-            _call(self._on_written, rows)
+            call(self._on_written, rows)
         for order, result in zip(group, results, strict=True):
             if order.then is not None:
-                _call(order.then)
-            _settle(order, result)
+                call(order.then)
+            order.settle(result)
 
-    def _commit(self, group: list[_Order]) -> list[Any]:
+    def _commit(self, group: list[Order]) -> list[Any]:
         with self._changed:
             gap, self._gap = self._gap, None
         results: list[Any] = []
@@ -353,7 +327,7 @@ class PredictionLog:
             raise
         return results
 
-    def _finished(self, group: list[_Order]) -> None:
+    def _finished(self, group: list[Order]) -> None:
         """These are not to be tried again, whatever came of them."""
         with self._changed:
             if self._ended:  # they have been given up
@@ -371,16 +345,16 @@ class PredictionLog:
         if deleted < self._portion:
             self._prune_at = time.monotonic() + _PRUNE_EVERY_S
 
-    def _lose(self, orders: list[_Order]) -> None:
+    def _lose(self, orders: list[Order]) -> None:
         rows = sum(len(order.rows) for order in orders)
         if rows:
             now = datetime.now(UTC)
             self._widen(Gap(now, now, rows))
             with self._changed:
                 self._lost += rows
-            _call(self._on_lost, rows)
+            call(self._on_lost, rows)
         for order in orders:
-            _settle(order, False)
+            order.settle(False)
 
     def _widen(self, gap: Gap) -> None:
         with self._changed:
@@ -399,18 +373,3 @@ class PredictionLog:
         if self._problem is None:
             _logger.warning("%s; predictions go on, and wait to be logged", error)
         self._problem = str(error)
-
-
-def _call(function: Callable[..., None] | None, *values: Any) -> None:
-    """Tell a caller's function; what it raises is its own fault and stops nothing."""
-    if function is None:
-        return
-    try:
-        function(*values)
-    except Exception:
-        _logger.exception("a function that the prediction log calls has failed")
-
-
-def _settle(order: _Order, result: Any) -> None:
-    with contextlib.suppress(InvalidStateError):
-        order.done.set_result(result)

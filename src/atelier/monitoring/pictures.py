@@ -82,7 +82,7 @@ def drift_pictures(result: Drift, reference: Reference, traffic: Traffic) -> lis
                 "All pictures laid over each other",
                 thumbnails(reference, traffic),
                 "Mean thumbnails before and now, and their difference",
-                "The mean of all images in 8 x 8 fields, which is all that the log keeps of one.",
+                "The mean of all images in 8 x 8 fields: so coarsely the log keeps each.",
             )
         )
     if traffic.embedding is not None:

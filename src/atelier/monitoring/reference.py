@@ -148,7 +148,7 @@ class Reference:
 
 def reference_of(
     source: Run | str | Path,
-    dataset: Dataset | None = None,
+    data: Dataset | str | Path | None = None,
     *,
     refresh: bool = False,
     device: str = "auto",
@@ -162,9 +162,9 @@ def reference_of(
 
     Args:
         source: a run, the path of a run folder, of an export, or of a reference itself.
-        dataset: the data that the model was trained on; None is what the run names. An export that
-            does not stand in its run's folder knows none: of `dataset` it takes the validation
-            part that the data bring along, or the test part.
+        data: what the model was trained on; None is what the run names. An export that does not
+            stand in its run's folder knows none: of `data` it takes the validation part that they
+            bring along, or the test part.
         refresh: make it anew.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; of a run.
         progress: show a bar on standard error.
@@ -183,11 +183,11 @@ def reference_of(
         path = source.path
     place = reference_path(path)
     model = _Run(path, device) if _is_run(path) else _Export(path)
-    if not refresh and dataset is None and place.is_file():
+    if not refresh and data is None and place.is_file():
         kept = Reference.load(place)
         if (kept.weights, kept.version) == (model.weights, model.version):
             return kept
-    part, images, name = _held_out(path, place, dataset)
+    part, images, name = _held_out(path, place, data)
     result = _made(model, images, f"{{n:,}} {part} images of {name}", progress=progress)
     result.save(place)
     return result
@@ -271,15 +271,17 @@ class _Export:
         return model.classes, answer
 
 
-def _held_out(path: Path, place: Path, dataset: Dataset | None) -> tuple[str, ImageSplit, str]:
+def _held_out(
+    path: Path, place: Path, data: Dataset | str | Path | None
+) -> tuple[str, ImageSplit, str]:
     """Which part of which data the model was not trained on."""
     from ..config import Recipe
-    from ..data import load_dataset, validation_of
+    from ..data import Dataset, load_dataset, validation_of
 
     # An export stands in its run's folder, unless it was taken elsewhere.
     home = path if _is_run(path) else path.resolve().parent.parent
     recipe = Recipe.load(home / "recipe.json") if (home / "recipe.json").is_file() else None
-    if dataset is None:
+    if data is None:
         if recipe is None:
             raise DataError(
                 f"there is no reference beside {path}, and no data to make one of",
@@ -287,6 +289,10 @@ def _held_out(path: Path, place: Path, dataset: Dataset | None) -> tuple[str, Im
                 f"{place.name} from where it was made",
             )
         dataset = load_dataset(recipe.data, recipe.photos)
+    elif isinstance(data, Dataset):
+        dataset = data
+    else:
+        dataset = load_dataset(str(data), recipe.photos if recipe else None)
     images = dataset.validation
     if images is None and recipe is not None:
         images = validation_of(dataset, size=recipe.train.validation_share, seed=recipe.seed)[1]

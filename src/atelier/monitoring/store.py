@@ -151,6 +151,11 @@ class Store:
         )
         return found.rowcount
 
+    def count_older(self, connection: Connection, before: datetime) -> int:
+        """How many predictions are older than `before`."""
+        old = sa.select(sa.func.count()).where(predictions.c.time < before)
+        return int(connection.scalar(old.select_from(predictions)) or 0)
+
     def delete_older(self, connection: Connection, before: datetime) -> int:
         """Remove a portion of what is older than `before`: at most 500 predictions, and the
         feedback on such old ones.
@@ -171,7 +176,7 @@ class Store:
         return found.rowcount
 
     def forget(self) -> None:
-        """Make SQLite's journal forget what was deleted; a busy reader puts it off."""
+        """Make SQLite's journal forget what was deleted, unless a reader still needs it."""
         if self.is_file:
             with self.engine.connect().execution_options(begin=None) as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
