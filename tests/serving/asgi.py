@@ -1,4 +1,4 @@
-"""One request to an ASGI application, without a server."""
+"""One request to an ASGI application without a server, and an application for the guard."""
 
 from __future__ import annotations
 
@@ -121,3 +121,45 @@ def ask(
                 yield piece
 
     return asyncio.run(exchange(app, scope(method, path, headers=headers, client=client), each()))
+
+
+class Echo:
+    """An application that reads the whole body and answers what it knows of the request."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.calls += 1
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError("the client has gone")
+            size += len(message["body"])
+            more = message["more_body"]
+        state = scope["state"]
+        body = f"{size} {state['client']} {state['request_id']}".encode()
+        headers = [(b"content-type", b"text/plain"), (b"server", b"secret/1.0")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Counted:
+    """Stands in for the service's metrics."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def refused(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def refused(answer: Any, status: int) -> dict[str, Any]:
+    """Check that an answer is a whole problem, and return it."""
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    return problem
