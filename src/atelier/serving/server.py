@@ -20,6 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from ..errors import ConfigError
+from .admission import Admission
 from .connections import connections_within
 from .service import Service
 from .settings import ServeSettings
@@ -94,7 +95,9 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=connections_within(settings.limits, service.metrics.refused),
+                http=connections_within(
+                    settings.limits, service.metrics.refused, Admission(service)
+                ),
                 ws="none",
                 lifespan="on",
                 access_log=False,

@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 _SWEEP_S = 0.02  # how often deadlines are looked at
 _STUCK_S = 30.0  # a batch that takes longer than this will not end
 _LOG_ANSWER_S = 5.0  # for a client who waits for the log itself
+WORK = ("/v1/predict", "/v1/embed")
 
 
 class Service:
@@ -128,7 +129,7 @@ class Service:
 
     @property
     def full(self) -> bool:
-        """Whether a request would be refused now."""
+        """Whether the queue takes no more."""
         return self._batcher.waiting >= self.settings.queue_size
 
     @property
