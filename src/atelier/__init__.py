@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from .exported import ExportedModel, load_export
     from .exporting import Export, export
     from .inference import ImagePrediction, predict
+    from .monitoring import Drift, dashboards, drift, reference_of
     from .predictions import Predictions
     from .predictor import Predictor
     from .recipes import RECIPES, get_recipe
@@ -60,6 +60,7 @@ _HOMES = {
     "AtelierError": "errors",
     "Comparison": "evaluation",
     "Dataset": "data",
+    "Drift": "monitoring",
     "Evaluation": "evaluation",
     "Export": "exporting",
     "ExportedModel": "exported",
@@ -71,7 +72,9 @@ _HOMES = {
     "Run": "runs",
     "audit": "auditing",
     "compare": "sweeps",
+    "dashboards": "monitoring",
     "demo": "showcase",
+    "drift": "monitoring",
     "evaluate": "evaluation",
     "export": "exporting",
     "fetch": "data",
@@ -80,6 +83,7 @@ _HOMES = {
     "load_export": "exported",
     "load_run": "runs",
     "predict": "inference",
+    "reference_of": "monitoring",
     "report": "reporting",
     "train": "training",
 }
@@ -89,6 +93,7 @@ __all__ = [
     "AtelierError",
     "Comparison",
     "Dataset",
+    "Drift",
     "Evaluation",
     "Export",
     "ExportedModel",
@@ -99,7 +104,9 @@ __all__ = [
     "Run",
     "audit",
     "compare",
+    "dashboards",
     "demo",
+    "drift",
     "evaluate",
     "export",
     "fetch",
@@ -108,6 +115,7 @@ __all__ = [
     "load_export",
     "load_run",
     "predict",
+    "reference_of",
     "report",
     "train",
 ]
@@ -116,7 +124,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    from .extras import require
+
+    value = getattr(require(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -1,24 +1,37 @@
-"""What a run says of image files: calibrated probabilities, or "unknown"."""
+"""What a run or an exported model says of image files: calibrated probabilities, or "unknown".
+
+What a run needs is imported when a run is given: an exported model answers where torch is not
+installed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .data.datasets import readable
+from .data.image_files import read_in_batches
 from .data.images import Invert
 from .data.photo_files import list_photos
-from .errors import ConfigError, ImageError
-from .evaluation import AnswerRule, answer_rule, calibration_of
-from .predictions import Predictions
-from .predictor import Predictor
+from .errors import ConfigError, DeviceError, ImageError
+from .exported import ExportedModel
+from .extras import require
 from .progress import progress_bar
-from .runs import Run
+
+if TYPE_CHECKING:
+    from .evaluation import AnswerRule
+    from .runs import Run
 
 _SHOW_FROM = 200  # files; fewer take no two seconds
+_EXPORTS = (".onnx", ".pt2")
+
+_OnBad = Callable[[str, ImageError], None]
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class ImagePrediction:
 
 
 def predict(
-    run: Run | str | Path,
+    run: Run | ExportedModel | str | PathLike[str],
     images: Sequence[str | Path],
     *,
     invert: Invert = "auto",
@@ -59,39 +72,36 @@ def predict(
     device: str = "auto",
     progress: bool = False,
 ) -> list[ImagePrediction]:
-    """Classes and probabilities of image files, by a trained run.
+    """Classes and probabilities of image files, by a trained run or an exported model.
 
     Args:
-        run: a handle or the path of a run folder.
+        run: a handle, the path of a run folder, or that of a file that `export` has made.
         images: paths of JPEG, PNG, WebP, GIF, BMP or TIFF files of any size and mode, or of folders
             of them, which are searched with the folders in them.
         invert: swap light and dark: ``auto`` does so for pictures on a light background when the
             model reads grey images, whose garments are light on black.
         max_error: answer "unknown" so often that at most this share of the other answers is wrong;
-            see `answer_rule_of`.
-        unknown_below: answer "unknown" where the likeliest class has a lower probability.
+            see `threshold_of`.
+        unknown_below: answer "unknown" where the likeliest class has a lower probability; None is
+            what an exported model was given for it, and never for a run.
         skip_bad: leave out files that cannot be read.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; an exported model runs on the CPU.
         progress: show a bar on standard error.
 
     Raises:
         ConfigError: a share is out of range or cannot be promised, or both are given.
         RunError: the run folder cannot be used.
+        ExportError: the exported file cannot be used.
+        ExtraError: what a run or this kind of file needs is not installed.
         DataError: a folder has no image files.
         ImageError: a file is missing, not an image, damaged or too large.
         DeviceError: this machine has no such device.
     """
-    run = run if isinstance(run, Run) else Run(run)
-    threshold = unknown_below or 0.0
-    if max_error is not None:
-        if unknown_below is not None:
-            raise ConfigError(
-                "max_error and unknown_below both say when to answer unknown", fix="Give one"
-            )
-        threshold = answer_rule_of(run, max_error).threshold
+    model = open_model(run)
+    threshold, _ = threshold_of(model, max_error=max_error, unknown_below=unknown_below)
     return list(
         predict_each(
-            run,
+            model,
             find_images(images),
             invert=invert,
             unknown_below=threshold,
@@ -102,29 +112,86 @@ def predict(
     )
 
 
+def open_model(model: Run | ExportedModel | str | PathLike[str]) -> Run | ExportedModel:
+    """A handle on the run in a folder, or the exported model in a file; a handle stays as it is.
+
+    Raises:
+        RunError: the run folder cannot be used.
+        ExportError: the exported file cannot be used.
+        ExtraError: what a run or this kind of file needs is not installed.
+    """
+    if not isinstance(model, (str, PathLike)):
+        return model
+    path = Path(model)
+    with readable(path):
+        is_export = path.is_file() or (path.suffix in _EXPORTS and not path.is_dir())
+    if is_export:
+        return ExportedModel(path)
+    require("torch")
+    from .runs import Run
+
+    return Run(path)
+
+
+def threshold_of(
+    model: Run | ExportedModel, *, max_error: float | None, unknown_below: float | None
+) -> tuple[float, str]:
+    """From which probability on a model is to answer, and what is promised of it, as a sentence.
+
+    A run's threshold for a stated error comes from its validation images (`answer_rule_of`). An
+    exported model has no such images with it, and knows the one that it was exported for.
+
+    Args:
+        max_error: the share of wrong answers that is allowed.
+        unknown_below: a threshold set by hand.
+
+    Raises:
+        ConfigError: both are given, or the error is out of range or cannot be promised.
+        RunError: no images were held out in the training.
+    """
+    if max_error is not None and unknown_below is not None:
+        raise ConfigError(
+            "max_error and unknown_below both say when to answer unknown", fix="Give one"
+        )
+    if unknown_below is not None:
+        return unknown_below, ""
+    if not isinstance(model, ExportedModel):
+        if max_error is None:
+            return 0.0, ""
+        rule = answer_rule_of(model, max_error)
+        return rule.threshold, str(rule)
+    card = model.card
+    if max_error not in (None, card.max_error):
+        kept = "no error" if card.max_error is None else f"an error of {card.max_error:g}"
+        raise ConfigError(
+            f"{model.path} was exported with a threshold for {kept}",
+            got=max_error,
+            fix=f"Export the run again with --max-error {max_error:g}, or set a threshold by hand "
+            "with --unknown-below",
+        )
+    return card.threshold, card.rule
+
+
 def predict_each(
-    run: Run,
+    model: Run | ExportedModel,
     paths: Sequence[str | Path],
     *,
     invert: Invert = "auto",
     unknown_below: float = 0.0,
-    on_bad: Callable[[str, ImageError], None] | None = None,
+    on_bad: _OnBad | None = None,
     device: str = "auto",
     progress: bool = False,
 ) -> Iterator[ImagePrediction]:
     """As `predict`, one after the other: memory does not grow with the number of files.
 
     Args:
-        run: a handle.
+        model: a handle.
         paths: of files alone; `find_images` gives those of folders.
+        unknown_below: see `threshold_of`.
         on_bad: told of each file that cannot be read, which is then left out.
     """
     if not 0 <= unknown_below <= 1:
         raise ConfigError("a probability is out of range", got=unknown_below, allowed="0 to 1")
-    calibration = calibration_of(run)
-    temperature = 1.0 if calibration is None else calibration.temperature
-    predictor = Predictor.of_run(run, device=device)
-    label = np.zeros(1, np.int64)  # unknown; only the probabilities are read
     show = progress and len(paths) >= _SHOW_FROM
     bad = 0
 
@@ -135,14 +202,54 @@ def predict_each(
             raise error
         on_bad(path, error)
 
+    if isinstance(model, ExportedModel):
+        results = _by_export(model, paths, invert, note_bad, device)
+    else:
+        results = _by_run(model, paths, invert, note_bad, device)
     with progress_bar("predict", len(paths), show=show) as bar:
-        results = predictor.of_files(paths, invert=invert, on_bad=note_bad)
-        for done, (path, logits, inverted) in enumerate(results, start=1):
-            calibrated = (logits[None] / temperature).astype(np.float32)
-            (probs,) = Predictions(label, label, calibrated, run.classes).probs
-            ranked = {run.classes[k]: float(probs[k]) for k in np.argsort(-probs, kind="stable")}
+        for done, (path, probs, inverted) in enumerate(results, start=1):
+            order = np.argsort(-probs, kind="stable")
+            ranked = {model.classes[k]: float(probs[k]) for k in order}
             bar.update(done + bad, f"{done + bad:,} of {len(paths):,} images")
             yield ImagePrediction(path, ranked, inverted, bool(probs.max() < unknown_below))
+
+
+_Judged = Iterator[tuple[str, npt.NDArray[Any], bool]]
+"""Paths, (K,) calibrated probabilities, and whether light and dark were swapped."""
+
+
+def _by_run(
+    run: Run, paths: Sequence[str | Path], invert: Invert, on_bad: _OnBad, device: str
+) -> _Judged:
+    from .evaluation import calibration_of
+    from .predictions import Predictions
+    from .predictor import Predictor
+
+    calibration = calibration_of(run)
+    temperature = 1.0 if calibration is None else calibration.temperature
+    label = np.zeros(1, np.int64)  # unknown; only the probabilities are read
+    predictor = Predictor.of_run(run, device=device)
+    for path, logits, inverted in predictor.of_files(paths, invert=invert, on_bad=on_bad):
+        calibrated = (logits[None] / temperature).astype(np.float32)
+        (probs,) = Predictions(label, label, calibrated, run.classes).probs
+        yield path, probs, inverted
+
+
+def _by_export(
+    model: ExportedModel, paths: Sequence[str | Path], invert: Invert, on_bad: _OnBad, device: str
+) -> _Judged:
+    if device not in ("auto", "cpu"):
+        raise DeviceError("an exported model runs on the CPU", got=device, allowed="auto, cpu")
+    for batch in read_in_batches(
+        paths,
+        image_shape=model.image_shape,
+        batch_size=model.batch_size,
+        invert=invert,
+        on_bad=on_bad,
+    ):
+        answers = model.answer(np.stack([image.pixels for _, image in batch]))
+        for (path, image), probs in zip(batch, answers.probs, strict=True):
+            yield path, probs, image.inverted
 
 
 def answer_rule_of(run: Run, max_error: float) -> AnswerRule:
@@ -153,6 +260,8 @@ def answer_rule_of(run: Run, max_error: float) -> AnswerRule:
         ConfigError: `max_error` is out of range, or no threshold achieves it.
         RunError: no images were held out in the training.
     """
+    from .evaluation import answer_rule, calibration_of
+
     predictions = run.predictions("validation")
     calibration = calibration_of(run)
     return answer_rule(

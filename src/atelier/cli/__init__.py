@@ -10,14 +10,17 @@ import typer
 
 from .. import __version__
 from ..errors import AtelierError
+from ..extras import missing_extra
 
 # They register their verbs, in this order.
 from . import (  # noqa: F401
     auditing,
     benchmarking,
+    exporting,
     guarding,
     learning,
     results,
+    watching,
 )
 from .application import app
 
@@ -82,6 +85,9 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
+            _complain(str(missing))
+            sys.exit(missing.exit_code)
         _complain(f"a defect of atelier, {type(error).__name__}: {error}. Add --debug to see where")
         code = 1
     sys.exit(code)

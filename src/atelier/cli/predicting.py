@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from ..errors import ConfigError, ImageError
-from ..inference import ImagePrediction, answer_rule_of, find_images, predict_each
-from ..runs import Run
+from ..inference import (
+    ImagePrediction,
+    find_images,
+    open_model,
+    predict_each,
+    threshold_of,
+)
 from ..storage import atomic_path, refuse_existing
 
 _Writer = Callable[[ImagePrediction], None]
 
 
 def print_predictions(
-    run_path: Path,
+    model_path: Path,
     images: list[Path],
     *,
     top: int,
@@ -45,16 +50,14 @@ def print_predictions(
         raise ConfigError("--csv and --json are two forms of the same")
     if csv_path is not None:
         refuse_existing(csv_path, overwrite=overwrite, option="--csv")
-    run = Run(run_path)
+    model = open_model(model_path)
     paths = find_images(images)
-    threshold = unknown_below or 0.0
+    threshold, rule = threshold_of(model, max_error=max_error, unknown_below=unknown_below)
     if max_error is not None:
-        rule = answer_rule_of(run, max_error)
-        threshold = rule.threshold
         print(rule, file=sys.stderr)
     bad: list[tuple[str, ImageError]] = []
     results = predict_each(
-        run,
+        model,
         paths,
         invert=invert,
         unknown_below=threshold,
@@ -63,7 +66,7 @@ def print_predictions(
         progress=progress,
     )
     if csv_path is not None:
-        writing = _table(csv_path, run.classes)
+        writing = _table(csv_path, model.classes)
     else:
         writing = _json(sys.stdout) if as_json else _lines(top)
     with writing as write:

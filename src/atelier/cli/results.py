@@ -82,7 +82,7 @@ def compare(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[Path, typer.Argument(help="A run folder, or an exported file.")],
     images: Annotated[
         list[Path], typer.Argument(help="Image files of any size and mode, or folders of them.")
     ],

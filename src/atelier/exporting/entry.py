@@ -7,37 +7,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import __version__
-from ..config import Recipe
-from ..data import ImageSplit, load_dataset, validation_of
+from ..data import ImageSplit
+from ..devices import describe_machine, resolve_device
 from ..errors import ConfigError, ExportError
 from ..evaluation import answer_rule, calibration_of
 from ..exported import Answers, ExportCard, ExportedModel
 from ..exported.seal import seal_archive, seal_onnx
 from ..extras import require
 from ..predictions import Predictions
-from ..predictor import Predictor
 from ..progress import Bar, progress_bar
-from ..runs import Run, refuse_other_data
+from ..runs import Run
 from ..storage import atomic_path, explained, refuse_existing, write_json
 from .graph import Graph, to_archive, to_onnx
-from .odd import odd_images
-from .parity import Parity, accuracy_difference, agreement, judge
+from .measurement import Judged, measure
+from .parity import Parity
 from .quantization import quantize
 
 Format = Literal["onnx", "torch"]
 
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}
-ODD_IMAGES = 1000
-_MOST_TRAINING_IMAGES = 5000  # that stand in for validation images where none were held out
-_CALIBRATION_IMAGES = 512
-_APART_IMAGES = 2000
-_STEP = 256  # images between two movements of the bar
 
 
 @dataclass(frozen=True)
@@ -60,6 +53,16 @@ class Export:
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "path": str(self.path),
+            "parity_path": str(self.parity_path),
+            "size_bytes": self.size_bytes,
+            "card": self.card.model_dump(mode="json"),
+            "parity": self.parity.to_dict(),
+        }
 
     def __str__(self) -> str:
         left = ", ".join(self.card.left_in_float)
@@ -160,7 +163,7 @@ def _export(
     bar: Bar,
 ) -> Export:
     bar.update(0.0, "data")
-    judged = _Judged.of_run(run)
+    judged = Judged.of_run(run)
     if max_error is not None and not judged.held_out:
         raise ConfigError(
             f"{run.path} held no images out that could show an error among its answers",
@@ -221,94 +224,15 @@ def _export(
             {
                 "file": path.name,
                 "version": final.version,
-                "run": str(run.path),
+                "run": run.name,
                 "format": format,
                 "left_in_float": list(card.left_in_float),
                 **parity.to_dict(),
+                "environment": _environment(format),
             },
         )
     bar.update(1.0, "done")
     return Export(path, parity_path, card, parity, path.stat().st_size)
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """The images that an export is made and judged by.
-
-    Attributes:
-        split: labeled, what parity is measured on.
-        name: what they are called.
-        held_out: whether the training has not learned from them.
-        calibration: (N, C, H, W) of the training part, for the ranges of int8.
-        apart: likewise, others, for its sensitivity.
-    """
-
-    split: ImageSplit
-    name: str
-    held_out: bool
-    calibration: npt.NDArray[np.uint8]
-    apart: npt.NDArray[np.uint8]
-
-    @classmethod
-    def of_run(cls, run: Run) -> _Judged:
-        recipe: Recipe = run.recipe
-        dataset = load_dataset(recipe.data, recipe.photos)
-        refuse_other_data(run.path, dataset)
-        chosen, validation = validation_of(
-            dataset, size=recipe.train.validation_share, seed=recipe.seed
-        )
-        drawn = np.random.default_rng(recipe.seed).permutation(chosen)
-        half = min(_CALIBRATION_IMAGES, len(drawn) // 2)
-        few = drawn[half : half + _APART_IMAGES]
-        name = "validation images"
-        if validation is None:
-            # From the other end, so that they are not those of the calibration.
-            validation = dataset.train.take(np.sort(drawn[::-1][:_MOST_TRAINING_IMAGES]))
-            name = "training images, for none were held out"
-        images = dataset.train.images
-        return cls(
-            split=validation,
-            name=name,
-            held_out=name == "validation images",
-            calibration=images[drawn[:half]],
-            apart=images[few],
-        )
-
-
-def measure(
-    run: Run, exported: ExportedModel, judged: _Judged, temperature: float, bar: Bar
-) -> tuple[Parity, Answers]:
-    """What an export is worth, and its answers to the labeled images."""
-    predictor = Predictor.of_run(run, device="cpu")
-    split, total = judged.split, len(judged.split) + ODD_IMAGES
-    reference, answers = [], []
-    for start in range(0, len(split), _STEP):
-        images = split.images[start : start + _STEP]
-        reference.append(predictor.logits(images))
-        answers.append(exported.answer(images))
-        bar.update((start + len(images)) / total, f"{start + len(images):,} {judged.name}")
-    labeled = _joined(answers)
-    logits = np.concatenate(reference)
-    odd_reference, odd_answers = [], []
-    files = list(odd_images(ODD_IMAGES, split.images))
-    for start in range(0, len(files), _STEP):
-        pixels = np.stack([exported.read(file).pixels for file in files[start : start + _STEP]])
-        odd_reference.append(predictor.logits(pixels))
-        odd_answers.append(exported.answer(pixels))
-        done = start + len(pixels)
-        bar.update((len(split) + done) / total, f"{done:,} odd images")
-    parity = judge(
-        exported.card.precision,
-        judged.name,
-        agreement(logits, temperature, labeled),
-        accuracy_difference(logits, labeled.logits, split.labels),
-        agreement(np.concatenate(odd_reference), temperature, _joined(odd_answers)),
-    )
-    return parity, labeled
-
-
-def _joined(answers: list[Answers]) -> Answers:
-    return Answers(*map(np.concatenate, zip(*answers, strict=True)))
 
 
 def _with_rule(
@@ -332,6 +256,14 @@ def _shape(run: Run) -> tuple[Literal[1, 3], int, int]:
         got=channels,
         allowed=[1, 3],
     )
+
+
+def _environment(format: Format) -> dict[str, str | int]:
+    """What gave the export's answers: int8 depends on the processor by a little."""
+    found = describe_machine(resolve_device("cpu"))
+    if format == "onnx":
+        found["onnxruntime"] = str(require("onnxruntime").__version__)
+    return found
 
 
 def _sha256(path: Path) -> str:

@@ -101,8 +101,6 @@ def to_onnx(graph: Graph) -> Any:
 def without_traces(model: Any) -> None:
     """Remove what the exporters note of their own work from an `onnx.ModelProto`: lines of source
     with the paths of this machine, several times as long as the graph itself."""
-    from .. import __version__
-
     del model.metadata_props[:]
     del model.graph.metadata_props[:]
     del model.graph.value_info[:]
@@ -115,7 +113,7 @@ def without_traces(model: Any) -> None:
     model.doc_string = ""
     model.graph.doc_string = ""
     model.graph.name = "atelier"
-    model.producer_name, model.producer_version = "atelier", __version__
+    model.producer_name, model.producer_version = "atelier", ""
 
 
 def _example(graph: Graph) -> Tensor:

@@ -114,7 +114,12 @@ class _Work:
         shape_inference: Any = require("onnxruntime.quantization.shape_inference", extra="export")
         self.folder = folder
         self.prepared = folder / "prepared.onnx"
-        shape_inference.quant_pre_process(model, str(self.prepared))
+        onnx.save(model, folder / "float32.onnx")
+        # Not by symbols: ONNX's own inference knows all shapes here, and the other one fails on
+        # the views of mirrored and shifted images.
+        shape_inference.quant_pre_process(
+            str(folder / "float32.onnx"), str(self.prepared), skip_symbolic_shape=True
+        )
         prepared = onnx.load(self.prepared)
         for number, node in enumerate(prepared.graph.node):
             node.name = f"{node.op_type}_{number}"  # the optimizer leaves nodes without a name
