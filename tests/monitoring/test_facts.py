@@ -32,7 +32,7 @@ def test_facts_of_an_image_do_not_depend_on_its_batch(images: np.ndarray) -> Non
     together = image_facts(images)
     for k in range(len(images)):
         alone = image_facts(images[k : k + 1])
-        np.testing.assert_allclose(alone.stats[0], together.stats[k], atol=1e-5)
+        np.testing.assert_allclose(alone.stats[0], together.stats[k], atol=2e-5)
         np.testing.assert_allclose(
             alone.thumbnails[0].astype(int), together.thumbnails[k].astype(int), atol=1
         )
@@ -42,12 +42,12 @@ def test_the_facts_are_what_their_names_say() -> None:
     image = np.zeros((1, 1, 10, 10), np.uint8)
     image[..., 5:] = 250  # the right half is light
     stats = dict(zip(NAMES, image_facts(image).stats[0], strict=True))
-    assert stats["brightness"] == pytest.approx(125 / 255)
-    assert stats["contrast"] == pytest.approx(125 / 255)
+    assert stats["brightness"] == pytest.approx(125 / 255, abs=1e-5)
+    assert stats["contrast"] == pytest.approx(125 / 255, abs=1e-5)
     assert stats["dark share"] == stats["light share"] == pytest.approx(0.5)
-    assert stats["left to right"] == pytest.approx(250 / 255)
+    assert stats["left to right"] == pytest.approx(250 / 255, abs=1e-5)
     assert stats["top to bottom"] == pytest.approx(0, abs=1e-6)
-    assert stats["sharpness"] == pytest.approx(250 / 9 / 255 / 2)
+    assert stats["sharpness"] == pytest.approx(250 / 9 / 255 / 2, abs=1e-5)
     assert stats["colorfulness"] == 0
     red = np.zeros((1, 3, 4, 4), np.uint8)
     red[:, 0] = 255
@@ -61,9 +61,11 @@ def test_a_mirror_and_an_inversion_are_seen() -> None:
     facts, mirrored = image_facts(images), image_facts(images[..., ::-1])
     inverted = image_facts(255 - images)
     column = NAMES.index("left to right")
-    np.testing.assert_allclose(mirrored.stats[:, column], -facts.stats[:, column], atol=1e-6)
-    np.testing.assert_allclose(inverted.stats[:, 0], 1 - facts.stats[:, 0], atol=1e-5)
-    np.testing.assert_allclose(inverted.stats[:, 2], (images >= 223).mean(axis=(1, 2, 3)))
+    np.testing.assert_allclose(mirrored.stats[:, column], -facts.stats[:, column], atol=2e-5)
+    np.testing.assert_allclose(inverted.stats[:, 0], 1 - facts.stats[:, 0], atol=2e-5)
+    np.testing.assert_allclose(
+        inverted.stats[:, 2], (images >= 223).mean(axis=(1, 2, 3)), atol=1e-5
+    )
     # 28 pixels are no multiple of 8 fields: not to the byte.
     grid = facts.thumbnails.reshape(-1, 8, 8)[:, :, ::-1].astype(int)
     assert np.abs(mirrored.thumbnails.reshape(-1, 8, 8) - grid).mean() < 15

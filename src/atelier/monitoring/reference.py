@@ -195,7 +195,7 @@ def reference_of(
 
 def reference_path(model: Path) -> Path:
     """Where the reference of a run folder, or of an export, lies."""
-    return model / "reference.npz" if _is_run(model) else model.with_name(model.stem + _SUFFIX)
+    return model / "reference.npz" if _is_run(model) else model.with_name(model.name + _SUFFIX)
 
 
 def _is_run(path: Path) -> bool:
