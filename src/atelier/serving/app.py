@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from .binding import known_hosts
 from .bodies import problem_of
@@ -58,7 +60,12 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     )
     app.state.service = service
     api = Api(service)
-    app.include_router(api.router())
+    router = api.router()
+    app.include_router(router)
+    for route in router.routes:
+        assert isinstance(route, APIRoute)
+        # The page is mounted at the root, and would answer what no other route does.
+        app.router.routes.append(Route(route.path, _OtherMethod(route.methods or ())))
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
@@ -112,6 +119,16 @@ class Shortcut:
         except Problem as problem:
             response = await _answer_problem(request, problem)
         await response(scope, receive, send)
+
+
+class _OtherMethod:
+    """Answers an address that was asked with a method which it does not take."""
+
+    def __init__(self, methods: Collection[str]) -> None:
+        self._allowed = {"Allow": ", ".join(sorted(methods))}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        raise Problem("method-not-allowed", headers=self._allowed)
 
 
 async def _answer_problem(request: Request, problem: Exception) -> Response:
