@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from typing import Any
 
@@ -283,6 +284,33 @@ def test_where_all_are_at_work_the_next_is_refused(told):
         assert [status_of(read_all(client)) for client in clients] == [200] * 8
         for client in clients:
             client.close()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_answers_that_nobody_reads_are_not_kept(told, kept):
+    size = 50 * 2**20
+    over = threading.Event()
+
+    async def generous(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan" or scope["path"] == "/healthz":
+            await app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            for _ in range(size // 2**16 if kept else 1):
+                body = bytes(2**16 if kept else size)
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            await send({"type": "http.response.body"})
+        finally:
+            over.set()
+
+    with serving(Guard(generous, limits=TIGHT), TIGHT, told) as address, connect(address) as client:
+        client.sendall(get("/v1/models"))
+        assert over.wait(timeout=20)
+        closed = select.poll()
+        closed.register(client, select.POLLRDHUP)
+        assert closed.poll(20_000)
+        assert len(read_all(client)) < size  # whoever reads now comes too late
 
 
 def test_requests_in_a_row_are_answered_in_their_order_and_bounded(tight):

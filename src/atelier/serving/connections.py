@@ -12,6 +12,8 @@ was refused would be lost on the way. So what comes then is dropped for a moment
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
@@ -139,7 +141,7 @@ class _Connection(HttpToolsProtocol):
         """Close a connection that waits, without a word, for somebody who comes with more."""
         self._closed = True
         self._tell("connections")
-        self.transport.abort()
+        self._abort()
         self.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
@@ -256,8 +258,15 @@ class _Connection(HttpToolsProtocol):
     def _push(self) -> None:
         """Give the other side its time to read what it was sent."""
         if self._stuck_timer is None:
-            wait_s = self.limits.read_timeout_s
-            self._stuck_timer = self.loop.call_later(wait_s, self.transport.abort)
+            self._stuck_timer = self.loop.call_later(self.limits.read_timeout_s, self._abort)
+
+    def _abort(self) -> None:
+        """Reset the connection, so that the system too forgets what it still had to send."""
+        self._closed = True
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        self.transport.abort()
 
     def _stop_pushing(self) -> None:
         if self._stuck_timer is not None:
