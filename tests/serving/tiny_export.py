@@ -12,12 +12,18 @@ from atelier.exported.seal import seal_onnx
 CLASSES = ("Bag", "Coat", "Dress")
 
 
-def write_tiny_export(path: Path, *, shape: tuple[int, int, int] = (1, 28, 28)) -> Path:
-    """Write an export of three classes at `path`."""
+def write_tiny_export(
+    path: Path,
+    *,
+    shape: tuple[int, int, int] = (1, 28, 28),
+    threshold: float = 0.0,
+    seed: int = 0,
+) -> Path:
+    """Write an export of three classes at `path`; its weights follow from `seed`."""
     from onnx import TensorProto, helper, numpy_helper
 
     channels, height, width = shape
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     embedding_size = 4
     first = rng.normal(size=(channels * height * width, embedding_size)).astype(np.float32)
     last = rng.normal(size=(embedding_size, len(CLASSES))).astype(np.float32)
@@ -53,6 +59,7 @@ def write_tiny_export(path: Path, *, shape: tuple[int, int, int] = (1, 28, 28)) 
         mean=(0.0,) * channels,
         std=(1.0,) * channels,
         background=0,
+        threshold=threshold,
         embedding_size=embedding_size,
         weights_sha256="0" * 64,
         data_fingerprint="none",

@@ -23,11 +23,13 @@ other origin for anything.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -106,7 +108,8 @@ def mount_page(app: FastAPI, service: Service, settings: ServeSettings) -> None:
 
     if any(isinstance(route, Mount) and isinstance(route.app, Gate) for route in app.routes):
         raise ConfigError("the application has a page already")
-    with _nothing_left():
+
+    async def mount_gradio() -> None:
         gradio.mount_gradio_app(
             app,
             build_page(service, settings),
@@ -123,6 +126,11 @@ def mount_page(app: FastAPI, service: Service, settings: ServeSettings) -> None:
             show_error=False,
             max_file_size=1,
         )
+
+    # In a thread of its own and a loop that ends with it: outside of any loop gradio makes several,
+    # and never closes them.
+    with _nothing_left(), ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, mount_gradio()).result()
     mount = app.routes[-1]
     assert isinstance(mount, Mount)
     mount.app = Gate(mount.app)
