@@ -11,6 +11,7 @@ from .result import Measured, Rounds, names_of, rate, size
 
 Need = Literal["latency", "throughput", "start", "memory", "size", "accuracy"]
 _SURE = 0.05
+_SAME_SIZE = 1.05
 
 
 class _Quantity(NamedTuple):
@@ -101,8 +102,14 @@ NEEDS: tuple[Need, ...] = (*_QUANTITIES, "size", "accuracy")
 def _smallest(measured: Sequence[Measured]) -> str:
     best, *others = sorted(measured, key=lambda one: one.contender.size_bytes)
     words = f"{best.name}, {size(best.contender.size_bytes)} on disk"
-    if others:
-        words += f"; {others[0].name} takes {size(others[0].contender.size_bytes)}"
+    same = [
+        one for one in others if one.contender.size_bytes < _SAME_SIZE * best.contender.size_bytes
+    ]
+    if same:
+        words += f"; as good as no difference to {names_of(same)}"
+    for one in others:
+        if one not in same:
+            words += f"; {one.name} takes {size(one.contender.size_bytes)}"
     return words
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,9 @@ class Contender:
         data_fingerprint: of the data that the weights were trained on.
         weights_sha256: of the run's weights, which its exports remember.
         run: the folder whose held-out images may judge it; None where it is not known.
+        known_accuracy: on images that were held out, as was found when it was exported; None where
+            it was not.
+        known_images: what it was found on.
     """
 
     name: str
@@ -51,6 +55,8 @@ class Contender:
     data_fingerprint: str
     weights_sha256: str
     run: Path | None = None
+    known_accuracy: float | None = None
+    known_images: str = ""
 
     @property
     def what(self) -> str:
@@ -117,7 +123,9 @@ def _of_run(path: Path) -> Contender:
 def _of_export(path: Path, kind: Kind) -> Contender:
     from ..exported.seal import read_sealed
 
-    card = read_sealed(path).card
+    sealed = read_sealed(path)
+    card = sealed.card
+    accuracy, images = _found_at_export(path, sealed.sha256)
     return Contender(
         path.name,
         kind,
@@ -129,6 +137,8 @@ def _of_export(path: Path, kind: Kind) -> Contender:
         card.data_fingerprint,
         card.weights_sha256,
         _run_of(path, card.data_fingerprint),
+        accuracy,
+        images,
     )
 
 
@@ -169,3 +179,16 @@ def _refuse_unlike(found: Sequence[Contender]) -> None:
 
 def _shape(contender: Contender) -> str:
     return " x ".join(map(str, contender.image_shape))
+
+
+def _found_at_export(path: Path, sha256: str) -> tuple[float | None, str]:
+    """The accuracy that stands beside an export, and what it was measured on: if it is of this very
+    file, and of images that were held out."""
+    try:
+        found = json.loads(path.with_name(f"{path.name}.parity.json").read_bytes())
+        accuracy, images = float(found["accuracy"]["export"]), str(found["images"])
+        if sha256.startswith(found["version"]) and "validation" in images:
+            return accuracy, images
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # none, or another's: nothing is known
+    return None, ""

@@ -159,7 +159,7 @@ class _Stage:
 
     def judged(self, contender: Contender, sample: Sample, speeds: tuple[Speed, ...]) -> Measured:
         """A contender with its accuracy."""
-        correct, accuracy, what = None, None, sample.what
+        correct, accuracy, what = None, contender.known_accuracy, contender.known_images
         if sample.labels is not None:
             predicted = self._folder / "predicted.npy"
             pixels = self._keep(sample, "judged")
