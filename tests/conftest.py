@@ -120,6 +120,23 @@ def finished_run(train_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPa
     return run
 
 
+@pytest.fixture(scope="session")
+def finished_export(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The finished run as a float32 ONNX file. For reading only: all tests share it."""
+    import atelier
+
+    return atelier.export(finished_run, out=tmp_path_factory.mktemp("exports") / "finished.onnx")
+
+
+@pytest.fixture(scope="session")
+def finished_program(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The finished run as a torch program. For reading only: all tests share it."""
+    import atelier
+
+    out = tmp_path_factory.mktemp("exports") / "finished.pt2"
+    return atelier.export(finished_run, "torch", out=out)
+
+
 @pytest.fixture
 def own_run(finished_run: Any, tmp_path: Path) -> Any:
     """A copy of the finished run, to be changed or damaged."""
