@@ -26,6 +26,7 @@ PUBLIC = [
     "Recipe",
     "Run",
     "audit",
+    "bench",
     "compare",
     "dashboards",
     "demo",

@@ -38,6 +38,7 @@ _yield_to_other_processes()
 
 if TYPE_CHECKING:
     from .auditing import audit
+    from .benchmark.entry import bench
     from .config import Recipe
     from .data import Dataset, fetch, load_dataset
     from .errors import AtelierError
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from .recipes import RECIPES, get_recipe
     from .reporting import report
     from .runs import Run, load_run
+    from .serving import serve
     from .showcase import demo
     from .sweeps import compare
     from .training import train
@@ -71,6 +73,7 @@ _HOMES = {
     "Recipe": "config",
     "Run": "runs",
     "audit": "auditing",
+    "bench": "benchmark.entry",
     "compare": "sweeps",
     "dashboards": "monitoring",
     "demo": "showcase",
@@ -85,6 +88,7 @@ _HOMES = {
     "predict": "inference",
     "reference_of": "monitoring",
     "report": "reporting",
+    "serve": "serving",
     "train": "training",
 }
 
@@ -103,6 +107,7 @@ __all__ = [
     "Recipe",
     "Run",
     "audit",
+    "bench",
     "compare",
     "dashboards",
     "demo",
@@ -117,6 +122,7 @@ __all__ = [
     "predict",
     "reference_of",
     "report",
+    "serve",
     "train",
 ]
 
