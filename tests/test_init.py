@@ -39,6 +39,7 @@ PUBLIC = [
     "predict",
     "reference_of",
     "report",
+    "serve",
     "train",
 ]
 HEAVY = {

@@ -20,6 +20,7 @@ from . import (  # noqa: F401
     guarding,
     learning,
     results,
+    serving,
     watching,
 )
 from .application import app

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import ValidationError
 
-from ..errors import ConfigError
+from ..errors import AtelierError, ConfigError, did_you_mean
+from ..exported.seal import read_sealed
 from ..extras import require
 from .binding import refuse_open_door
+from .limits import Limits
 from .settings import MODEL_NAME, ServeSettings
 
 if TYPE_CHECKING:
-    pass
+    from ..runs import Run
+    from .service import Service
 
+Servable: TypeAlias = "Run | str | os.PathLike[str]"
 _NEEDED = ("fastapi", "uvicorn", "httptools", "prometheus_client", "onnxruntime")
 
 
@@ -78,11 +85,28 @@ def make_settings(**options: Any) -> ServeSettings:
     try:
         return ServeSettings(**options)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"{place}: {first['msg'].removeprefix('Value error, ')}", got=first["input"]
-        ) from error
+        raise _told(error) from error
+
+
+def limits_of(words: Sequence[str]) -> Limits:
+    """Limits of words such as ``max_images=16``.
+
+    Raises:
+        ConfigError: there is no such limit, or the value does not fit.
+    """
+    given: dict[str, Any] = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        if name not in Limits.model_fields:
+            near = did_you_mean(name, Limits.model_fields)
+            raise ConfigError(f"no limit is called {name!r}", fix=near)
+        given[name] = text
+        with suppress(ValueError):
+            given[name] = json.loads(text)
+    try:
+        return Limits.model_validate_json(json.dumps(given))
+    except ValidationError as error:
+        raise _told(error, "limits.") from error
 
 
 def exports_of(
@@ -96,13 +120,12 @@ def exports_of(
     """
     if isinstance(models, Mapping):
         return {name: _export_of(model, progress=progress) for name, model in models.items()}
-    if isinstance(models, (str, Path)) or not isinstance(models, Sequence):
+    if isinstance(models, str) or not isinstance(models, Sequence):
         models = [models]
     paths: dict[str, Path] = {}
     for model in models:
-        word = str(model)
-        name, equals, rest = word.partition("=")
-        if isinstance(model, str) and equals and MODEL_NAME.fullmatch(name):
+        name, equals, rest = model.partition("=") if isinstance(model, str) else ("", "", "")
+        if equals and MODEL_NAME.fullmatch(name):
             given = Path(rest)
         else:
             given = _path_of(model)
@@ -116,17 +139,38 @@ def exports_of(
     return paths
 
 
+def _told(error: ValidationError, prefix: str = "") -> ConfigError:
+    first = error.errors()[0]
+    place = prefix + ".".join(map(str, first["loc"]))
+    return ConfigError(f"{place}: {first['msg'].removeprefix('Value error, ')}", got=first["input"])
+
+
 def _path_of(model: Servable) -> Path:
-    return Path(model) if isinstance(model, (str, Path)) else Path(model.path)
+    return Path(model) if isinstance(model, (str, os.PathLike)) else model.path
 
 
 def _export_of(model: Servable, *, progress: bool) -> Path:
     path = _path_of(model)
     if not path.is_dir():
-        return path  # the registry says what is wrong with it
+        return path  # whatever is wrong with it, loading it will say
+    exported = path / "exports" / f"{path.resolve().name}.onnx"
+    if _is_current(exported, path / "model.safetensors"):
+        return exported
+    require("torch", extra="export")
     from ..exporting import export
 
-    raise NotImplementedError(export, progress)
+    # What stands there is of other weights, or damaged.
+    return export(path, out=exported, overwrite=True, progress=progress).path
+
+
+def _is_current(exported: Path, weights: Path) -> bool:
+    """Whether an export is there and of these weights."""
+    try:
+        card = read_sealed(exported).card
+        with weights.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == card.weights_sha256
+    except (AtelierError, OSError):
+        return False
 
 
 def _address(host: str, port: int) -> str:
@@ -134,20 +178,15 @@ def _address(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
-def _announce(service: Any, address: str) -> None:
-    settings = service.settings
+def _announce(service: Service, address: str) -> None:
     lines = [f"listening at {address}"]
     lines += [
-        f"model: {served.name} {served.version} from {served.model.path}"
+        f"model: {served.name}, version {served.version}, from {served.model.path}"
         for served in service.models.served
     ]
-    if settings.page:
+    if service.settings.page:
         lines.append(f"page: {address}/")
     lines.append(f"API: {address}/v1/predict, described in {address}/openapi.json")
-    lines.append(f"log: {service.log.name if service.log is not None else 'none is kept'}")
-    lines.append("stop: Ctrl-C, or SIGTERM; what was accepted is answered first")
+    lines.append(f"log: {'none' if service.log is None else service.log.name}")
+    lines.append("stop: Ctrl-C or SIGTERM; what was accepted is answered first")
     print("\n".join(lines), flush=True)
-    sys.stdout.flush()
-
-
-Servable = Any

@@ -153,7 +153,7 @@ class Registry:
     def _put(self, place: _Place, new: ServedModel) -> None:
         old, place.current = place.current, new
         if old is None:
-            _log.info("%s answers with version %s", place.name, new.version)
+            _log.debug("%s answers with version %s", place.name, new.version)
         else:
             _log.info("%s: version %s follows %s", place.name, new.version, old.version)
         if self._on_loaded is not None:
