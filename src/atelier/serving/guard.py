@@ -42,6 +42,12 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _MAX_DIGITS = 15
 # Two headers: browsers read one challenge of each, and only of Basic do they ask for the key.
 _CHALLENGES = (b'Basic realm="atelier", charset="UTF-8"', b'Bearer realm="atelier"')
+_OF_API = [(name.encode(), value.encode()) for name, value in API_HEADERS.items()]
+_OF_PAGE = [(name.encode(), value.encode()) for name, value in PAGE_HEADERS.items()]
+_OURS = {
+    service: frozenset((b"server", b"x-request-id", b"connection", *(name for name, _ in added)))
+    for service, added in ((True, _OF_API), (False, _OF_PAGE))
+}
 _log = logging.getLogger(__name__)
 
 
@@ -98,16 +104,23 @@ class Guard:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
 
-    def refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[str, Problem] | None:
-        """Why a request is refused before its body is read: a word for metrics, and the answer."""
+    def refusal(
+        self, scope: Scope, headers: dict[bytes, bytes], *, service: bool
+    ) -> tuple[str, Problem] | None:
+        """Why a request is refused before its body is read: a word for metrics, and the answer.
+
+        Args:
+            scope: of the request.
+            headers: the first of each name.
+            service: whether the path is the API's own.
+        """
         path, method = scope["path"], scope["method"]
         if not is_harmless(scope.get("raw_path") or path.encode("utf-8", "surrogatepass")):
             return "path", Problem("malformed-request", "the path is not a plain one")
         probe = path in _PROBES
         if not probe and self._hosts is not None:
             name = name_of(headers.get(b"host", b"").decode("latin-1"))
-            several = sum(name == b"host" for name, _ in scope["headers"]) > 1
-            if several or name not in self._hosts:
+            if name not in self._hosts or _has_two_hosts(scope["headers"], headers):
                 return "host", Problem("misdirected-request", "the Host header names another")
         if method not in _SAFE_METHODS and from_elsewhere(headers):
             return "origin", Problem("forbidden", "a page of another origin has asked for this")
@@ -119,15 +132,13 @@ class Guard:
                 return "key", Problem("unauthorized", detail)
             scope["state"]["client"] = holder
         # The page consists of a hundred small files, which cost nothing and are not counted.
-        counted = is_service(path) or method not in _SAFE_METHODS
+        counted = service or method not in _SAFE_METHODS
         if self._throttle is not None and counted and not probe:
             wait_s = self._throttle.wait_s(scope["state"]["client"])
             if wait_s > 0:
                 after = {"Retry-After": str(math.ceil(wait_s))}
                 return "rate", Problem("rate-limited", "wait, then ask again", headers=after)
-        if not is_service(path) and not (
-            self.page is not None and is_page(method, path, self.page)
-        ):
+        if not service and not (self.page is not None and is_page(method, path, self.page)):
             return "path", Problem("not-found")
         return self._announced(headers)
 
@@ -152,6 +163,10 @@ class Guard:
         """Count a refusal."""
         if self.metrics is not None:
             self.metrics.refused(reason)
+
+
+def _has_two_hosts(raw: list[tuple[bytes, bytes]], headers: dict[bytes, bytes]) -> bool:
+    return len(raw) > len(headers) and sum(name == b"host" for name, _ in raw) > 1
 
 
 def _holder(keys: KeyFile, headers: dict[bytes, bytes]) -> str | None:
@@ -183,20 +198,22 @@ class _Exchange:
             and b"transfer-encoding" not in self._headers
         )
         self._handed = False
+        self._service = is_service(scope["path"])
         self._working = self._started = self._refused = self._gone = False
         self._deadline: asyncio.Timeout | None = None
         scope["state"] = dict(scope.get("state") or {})
-        given = self._headers.get(b"x-request-id", b"").decode("latin-1")
-        self._id = given if is_request_id(given) else secrets.token_hex(16)
+        given = self._headers.get(b"x-request-id", b"")
+        self._id = given.decode() if is_request_id(given) else secrets.token_hex(16)
         scope["state"]["request_id"] = self._id
 
     async def run(self) -> None:
         guard = self._guard
-        refusal = guard.refusal(self._scope, self._headers)
+        refusal = guard.refusal(self._scope, self._headers, service=self._service)
         if refusal is not None:
             await self._refuse(*refusal)
             return
-        deadline = self._deadline = asyncio.timeout(self._limits.request_timeout_s)
+        self._latest = asyncio.get_running_loop().time() + self._limits.request_timeout_s
+        deadline = self._deadline = asyncio.timeout_at(self._next_deadline())
         try:
             try:
                 async with deadline:
@@ -217,17 +234,20 @@ class _Exchange:
             guard.held_bytes -= self._size
             guard.working -= self._working
 
+    def _next_deadline(self) -> float:
+        """By when the next piece of the body, or else the answer, must have begun."""
+        if self._whole:
+            return self._latest
+        now = asyncio.get_running_loop().time()
+        return min(self._latest, now + self._limits.read_timeout_s)
+
     async def receive(self) -> Message:
-        """The application's `receive`: pieces of the body, counted and awaited with patience."""
+        """The application's `receive`: pieces of the body, each of which is counted."""
         if self._refused:
             return {"type": "http.disconnect"}
         if self._handed:  # what it waits for is the client's going
             return await self._receive()
-        try:
-            async with asyncio.timeout(self._limits.read_timeout_s):
-                message = await self._receive()
-        except TimeoutError:
-            return await self._refuse_slow()
+        message = await self._receive()
         if message["type"] == "http.request":
             return await self._counted(message)
         self._gone = True
@@ -249,6 +269,8 @@ class _Exchange:
                 return await self._refuse("busy", Problem("busy", detail, headers=_soon(1)))
             self._working = True
             guard.working += 1
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(self._next_deadline())
         return message
 
     async def send(self, message: Message) -> None:
@@ -257,9 +279,6 @@ class _Exchange:
             return
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", []))
-            if self._deadline is not None and not self._deadline.expired():
-                now = asyncio.get_running_loop().time()
-                self._deadline.reschedule(now + self._limits.request_timeout_s)
             if message["status"] == HTTPStatus.UNAUTHORIZED:
                 headers.extend((b"www-authenticate", value) for value in _CHALLENGES)
             message = {**message, "headers": self._completed(headers)}
@@ -267,15 +286,12 @@ class _Exchange:
         await self._send(message)
 
     def _completed(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        page = not is_service(self._scope["path"])
-        ours = PAGE_HEADERS if page else API_HEADERS
-        added = {name.encode(): value.encode() for name, value in ours.items()}
-        added[b"x-request-id"] = self._id.encode()
+        kept = [each for each in headers if each[0].lower() not in _OURS[self._service]]
+        kept += _OF_API if self._service else _OF_PAGE
+        kept.append((b"x-request-id", self._id.encode()))
         if not self._whole:  # the rest of the body would be taken for the next request
-            added[b"connection"] = b"close"
-        dropped = (b"server", *added)
-        kept = [(name, value) for name, value in headers if name.lower() not in dropped]
-        return [*kept, *added.items()]
+            kept.append((b"connection", b"close"))
+        return kept
 
     async def _refuse_slow(self) -> Message:
         detail = "the body has not arrived in time"

@@ -33,8 +33,8 @@ class Limits(Strict):
         header_timeout_s: from a connection's opening, or a request's first byte, to the last byte
             of its headers (408).
         read_timeout_s: between two pieces of a body (408); and for a client to read an answer.
-        request_timeout_s: from a request's headers to the start of its answer (408 while the body
-            has not arrived, 503 after that), and from there to the answer's end.
+        request_timeout_s: from a request's headers to the end of its answer (408 while the body
+            has not arrived, 503 after that).
         idle_timeout_s: of a kept connection between two requests.
         max_connections: open at once in one worker. Above it the one is closed that has waited
             longest without a whole request; where all are at work, the new one is (503).

@@ -6,6 +6,7 @@ import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 
 _MAX_CLIENTS = 10_000
 _IPV6_PREFIX = 64  # what one household is given: its addresses are one client
@@ -40,6 +41,7 @@ class Throttle:
         return 0.0 if granted else (1 - tokens) / self._per_s
 
 
+@lru_cache(maxsize=4096)
 def household(address: str) -> str:
     """The part of an address that one client has for itself."""
     try:
