@@ -31,6 +31,7 @@ from .passage import API_HEADERS
 from .problems import MEDIA_TYPE, Problem, problem_body
 
 _MAX_PIPELINED = 16
+_CONTINUE = b"HTTP/1.1 100 "
 _LINGER_S = 2.0
 
 
@@ -329,19 +330,33 @@ class _Connection(HttpToolsProtocol):
 
 
 class _Answering(asyncio.Transport):
-    """A connection's transport as uvicorn's answering part sees it."""
+    """A connection's transport as uvicorn's answering part sees it.
+
+    It sends an answer's head together with the beginning of its body: uvicorn writes them one after
+    the other, which is twice the work for both sides.
+    """
 
     def __init__(self, connection: _Connection) -> None:
         super().__init__()
         self._connection, self._transport = connection, connection.transport
+        self._head: bytes | None = b""  # that waits for its body; None once it is sent
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._transport.write(data)
+        if self._head is None or data[: len(_CONTINUE)] == _CONTINUE:
+            self._transport.write(data)
+        elif self._head:
+            self._transport.write(self._head + data)
+            self._head = None
+        else:
+            self._head = bytes(data)
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
     def close(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = None
         self._connection.close()
 
 
