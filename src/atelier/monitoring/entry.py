@@ -72,6 +72,8 @@ def drift(
 
     store = Store(str(log))
     try:
+        with store.reading():  # a log that cannot be read is told before a reference is made
+            pass
         if not isinstance(reference, Reference):
             reference = reference_of(reference, data, device=device, progress=progress)
         traffic = read_traffic(

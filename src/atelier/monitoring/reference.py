@@ -33,6 +33,7 @@ _BATCH = 256
 
 _Floats = npt.NDArray[np.float32]
 _Answer = Callable[[npt.NDArray[np.uint8]], tuple[_Floats, _Floats]]
+_Loaded = tuple[tuple[str, ...], tuple[int, int, int], _Answer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,14 +182,18 @@ def reference_of(
             return Reference.load(path)
     else:
         path = source.path
+    if _is_run(path) and not (path / "recipe.json").is_file():
+        raise RunError(
+            "here is neither a run folder nor an export", got=str(path), fix="Check the path"
+        )
     place = reference_path(path)
     model = _Run(path, device) if _is_run(path) else _Export(path)
     if not refresh and data is None and place.is_file():
         kept = Reference.load(place)
         if (kept.weights, kept.version) == (model.weights, model.version):
             return kept
-    part, images, name = _held_out(path, place, data)
-    result = _made(model, images, f"{{n:,}} {part} images of {name}", progress=progress)
+    dataset, part, images = _held_out(path, place, data)
+    result = _made(model, dataset, part, images, progress=progress)
     result.save(place)
     return result
 
@@ -209,8 +214,9 @@ class _Model(Protocol):
     weights: str
     version: str
 
-    def load(self) -> tuple[tuple[str, ...], _Answer]:
-        """The classes, and what gives (N, K) calibrated probabilities and (N, D) embeddings."""
+    def load(self) -> _Loaded:
+        """The classes, the shape of an image, and what makes of (N, C, H, W) images (N, K)
+        calibrated probabilities and (N, D) embeddings."""
 
 
 class _Run:
@@ -225,7 +231,7 @@ class _Run:
             with explained(weights, "read"):
                 self.weights = hashlib.sha256(weights.read_bytes()).hexdigest()
 
-    def load(self) -> tuple[tuple[str, ...], _Answer]:
+    def load(self) -> _Loaded:
         require("torch")
         from ..evaluation import calibration_of
         from ..predictor import Predictor
@@ -246,7 +252,7 @@ class _Run:
             exp = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
             return (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32), embedding
 
-        return run.classes, answer
+        return run.classes, run.card.image_shape, answer
 
 
 class _Export:
@@ -259,7 +265,7 @@ class _Export:
         self._path, self.name = path, sealed.card.name
         self.weights, self.version = sealed.card.weights_sha256, sealed.sha256[:12]
 
-    def load(self) -> tuple[tuple[str, ...], _Answer]:
+    def load(self) -> _Loaded:
         from ..exported import ExportedModel
 
         model = ExportedModel(self._path)
@@ -268,12 +274,12 @@ class _Export:
             answers = model.answer(images)
             return answers.probs, answers.embedding
 
-        return model.classes, answer
+        return model.classes, model.image_shape, answer
 
 
 def _held_out(
     path: Path, place: Path, data: Dataset | str | Path | None
-) -> tuple[str, ImageSplit, str]:
+) -> tuple[Dataset, str, ImageSplit]:
     """Which part of which data the model was not trained on."""
     from ..config import Recipe
     from ..data import Dataset, load_dataset, validation_of
@@ -297,19 +303,27 @@ def _held_out(
     if images is None and recipe is not None:
         images = validation_of(dataset, size=recipe.train.validation_share, seed=recipe.seed)[1]
     if images is not None:
-        return "validation", images, dataset.name
+        return dataset, "validation", images
     if dataset.test is not None:
-        return "test", dataset.test, dataset.name
+        return dataset, "test", dataset.test
     raise DataError(
         f"{dataset.name} has no images that {path} was not trained on",
         fix="Name data with a validation or a test part with --data",
     )
 
 
-def _made(model: _Model, split: ImageSplit, words: str, *, progress: bool) -> Reference:
+def _made(
+    model: _Model, dataset: Dataset, part: str, split: ImageSplit, *, progress: bool
+) -> Reference:
+    classes, shape, answer = model.load()
+    if dataset.classes != classes or split.images.shape[1:] != shape:
+        raise DataError(
+            f"{dataset.name} is not what {model.name} was trained on: its classes or the shape of "
+            "its images differ",
+            fix="Name the right data with --data",
+        )
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.permutation(len(split))[:MOST_IMAGES])
-    classes, answer = model.load()
     parts: list[tuple[npt.NDArray[Any], ...]] = []
     with progress_bar("reference", len(chosen), show=progress) as bar:
         for start in range(0, len(chosen), _BATCH):
@@ -324,7 +338,7 @@ def _made(model: _Model, split: ImageSplit, words: str, *, progress: bool) -> Re
         classes=classes,
         version=model.version,
         weights=model.weights,
-        images=words.format(n=len(chosen)),
+        images=f"{len(chosen):,} {part} images of {dataset.name}",
         labels=split.labels[chosen],
         probs=probs,
         embedding=embedding.astype(np.float16),
