@@ -66,6 +66,9 @@ def serve(
             help="Of one client, as max_images=16, max_body_bytes=1000000 or rate_per_s=5.",
         ),
     ] = None,
+    open_metrics: Annotated[
+        bool, typer.Option("--open-metrics", help="Ask for no key at /metrics.")
+    ] = False,
     host_names: Annotated[
         list[str] | None,
         typer.Option("--host-name", metavar="NAME", help="By which clients call the service."),
@@ -93,6 +96,7 @@ def serve(
         "queue_size": queue_size,
         "deadline_ms": deadline_ms,
         "limits": limits_of(limits or []),
+        "open_metrics": open_metrics,
         "host_names": tuple(host_names or ()),
     }
     serve(models, host=host, port=port, progress=not quiet, **options)

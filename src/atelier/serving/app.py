@@ -69,7 +69,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
-    describe(app, keys=keys is not None)
+    describe(app, keys=keys is not None, open_metrics=settings.open_metrics)
     if settings.page:
         from .page import mount_page  # gradio takes seconds to import
 
@@ -82,6 +82,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         keys=keys,
         metrics=service.metrics,
         hosts=known_hosts(settings.host, settings.host_names),
+        open_metrics=settings.open_metrics,
         page="/" if settings.page else None,
     )
     app.add_middleware(Front, service=service)

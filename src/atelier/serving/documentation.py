@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -25,7 +26,7 @@ from .schemas import (
 from .settings import MODEL_NAME
 
 _REF = "#/components/schemas/{model}"
-_FROM_THE_GUARD = (400, 401, 403, 421, 429, 431, 500, 503)
+_FROM_THE_GUARD = (400, 401, 403, 408, 413, 415, 421, 429, 431, 500, 503)
 _HEADERS = {
     405: {"Allow": "The methods that are taken."},
     415: {"Accept-Post": "The types that are taken."},
@@ -123,23 +124,25 @@ def asks_for_json(shape: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def describe(app: FastAPI, *, keys: bool) -> None:
+def describe(app: FastAPI, *, keys: bool, open_metrics: bool = False) -> None:
     """Let `app` answer with a whole description.
 
     Args:
         app: whose routes are all there, for the description is made once.
         keys: whether requests need a key.
+        open_metrics: whether those to /metrics never do.
     """
+    keyless = ("healthz", "readyz", *(["metrics"] if open_metrics else []))
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _description(app, keys=keys)
+            app.openapi_schema = _description(app, keys=keys, keyless=keyless)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # as FastAPI's manual has it
 
 
-def _description(app: FastAPI, *, keys: bool) -> dict[str, Any]:
+def _description(app: FastAPI, *, keys: bool, keyless: Sequence[str]) -> dict[str, Any]:
     kinds = "\n".join(f"- `{kind}` ({status}): {title}" for kind, (status, title) in KINDS.items())
     described = get_openapi(
         title="atelier",
@@ -163,17 +166,19 @@ def _description(app: FastAPI, *, keys: bool) -> dict[str, Any]:
         components["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
             "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            "basic": {
+                "type": "http",
+                "scheme": "basic",
+                "description": "For browsers: any name, and the key as the password.",
+            },
         }
-        described["security"] = [{"bearer": []}, {"header": []}]
+        described["security"] = [{scheme: []} for scheme in components["securitySchemes"]]
     for path in described["paths"].values():
         for operation in path.values():
             # Of a path's parameter FastAPI describes a 422 of its own shape.
             operation["responses"].pop("default", None)
-            if keys and "service" in operation["tags"] and operation["operationId"] in _KEYLESS:
+            if keys and operation["operationId"] in keyless:
                 operation["security"] = []
             if not keys:
                 operation["responses"].pop("401", None)
     return described
-
-
-_KEYLESS = ("healthz", "readyz")

@@ -40,6 +40,7 @@ class ServeSettings(Strict):
         log_retention_days: how long a prediction is kept; None is for ever.
         page: whether there is a page for people.
         keys_file: of the keys that are accepted; None asks for none.
+        open_metrics: whether /metrics needs no key, for a Prometheus that has none.
         host_names: more names by which clients may call the service in the Host header.
         limits: of what one client may ask.
     """
@@ -60,6 +61,7 @@ class ServeSettings(Strict):
     log_retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     page: bool = True
     keys_file: Path | None = None
+    open_metrics: bool = False
     host_names: tuple[str, ...] = ()
     limits: Limits = Limits()
 
