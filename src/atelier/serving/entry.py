@@ -17,6 +17,7 @@ from ..errors import AtelierError, ConfigError, did_you_mean
 from ..exported.seal import read_sealed
 from ..extras import require
 from .binding import refuse_open_door
+from .keys import KeyFile
 from .limits import Limits
 from .settings import MODEL_NAME, ServeSettings
 
@@ -64,6 +65,11 @@ def serve(
     paths = exports_of(models, progress=progress)
     settings = make_settings(models=paths, host=host, port=port, **options)
     refuse_open_door(settings.host, settings.keys_file)
+    # What is wrong with files is said before a log is made for nothing.
+    if settings.keys_file is not None:
+        KeyFile(settings.keys_file)
+    for path in settings.models.values():
+        read_sealed(path)
     # Before the models are loaded, which takes longer, and so that no log is opened for nothing.
     listener = listen(settings.host, settings.port)
     try:
