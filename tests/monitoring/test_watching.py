@@ -15,7 +15,7 @@ import pytest
 from atelier.cli import watching
 from atelier.data import load_dataset
 from atelier.monitoring import PredictionLog, logged_predictions, reference_of
-from atelier.monitoring.reference import _Run
+from atelier.monitoring.reference import model_at
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -26,7 +26,7 @@ def log(tmp_path: Path, own_run: Any) -> Path:
     path = tmp_path / "log.db"
     images = load_dataset("fashion-mnist-sample").test
     assert images is not None
-    _, _, answer = _Run(own_run.path, "cpu").load()
+    _, _, answer = model_at(own_run.path).load()
     writer = PredictionLog(str(path))
     now = datetime.now(UTC)
     for k in range(120):

@@ -33,7 +33,7 @@ _BATCH = 256
 
 _Floats = npt.NDArray[np.float32]
 _Answer = Callable[[npt.NDArray[np.uint8]], tuple[_Floats, _Floats]]
-_Loaded = tuple[tuple[str, ...], tuple[int, int, int], _Answer]
+Loaded = tuple[tuple[str, ...], tuple[int, int, int], _Answer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +187,7 @@ def reference_of(
             "here is neither a run folder nor an export", got=str(path), fix="Check the path"
         )
     place = reference_path(path)
-    model = _Run(path, device) if _is_run(path) else _Export(path)
+    model = model_at(path, device)
     if not refresh and data is None and place.is_file():
         kept = Reference.load(place)
         if (kept.weights, kept.version) == (model.weights, model.version):
@@ -203,20 +203,39 @@ def reference_path(model: Path) -> Path:
     return model / "reference.npz" if _is_run(model) else model.with_name(model.name + _SUFFIX)
 
 
+def model_at(path: Path, device: str = "auto") -> AnsweringModel:
+    """The run or the export at `path`, to be asked.
+
+    Args:
+        path: of a run folder or an export.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; of a run.
+
+    Raises:
+        ExportError: the export cannot be used.
+        StorageError: a file cannot be read.
+    """
+    return _Run(path, device) if _is_run(path) else _Export(path)
+
+
 def _is_run(path: Path) -> bool:
     return not path.is_file()
 
 
-class _Model(Protocol):
+class AnsweringModel(Protocol):
     """What can be asked for its reference; nothing heavy is loaded before it must answer."""
 
     name: str
     weights: str
     version: str
 
-    def load(self) -> _Loaded:
+    def load(self) -> Loaded:
         """The classes, the shape of an image, and what makes of (N, C, H, W) images (N, K)
-        calibrated probabilities and (N, D) embeddings."""
+        calibrated probabilities and (N, D) embeddings.
+
+        Raises:
+            RunError: the run cannot be used.
+            ExtraError: a library is not installed.
+        """
 
 
 class _Run:
@@ -231,7 +250,7 @@ class _Run:
             with explained(weights, "read"):
                 self.weights = hashlib.sha256(weights.read_bytes()).hexdigest()
 
-    def load(self) -> _Loaded:
+    def load(self) -> Loaded:
         require("torch")
         from ..evaluation import calibration_of
         from ..predictor import Predictor
@@ -265,7 +284,7 @@ class _Export:
         self._path, self.name = path, sealed.card.name
         self.weights, self.version = sealed.card.weights_sha256, sealed.sha256[:12]
 
-    def load(self) -> _Loaded:
+    def load(self) -> Loaded:
         from ..exported import ExportedModel
 
         model = ExportedModel(self._path)
@@ -313,7 +332,7 @@ def _held_out(
 
 
 def _made(
-    model: _Model, dataset: Dataset, part: str, split: ImageSplit, *, progress: bool
+    model: AnsweringModel, dataset: Dataset, part: str, split: ImageSplit, *, progress: bool
 ) -> Reference:
     classes, shape, answer = model.load()
     if dataset.classes != classes or split.images.shape[1:] != shape:
