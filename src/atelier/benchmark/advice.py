@@ -106,7 +106,7 @@ def _smallest(measured: Sequence[Measured]) -> str:
         one for one in others if one.contender.size_bytes < _SAME_SIZE * best.contender.size_bytes
     ]
     if same:
-        words += f"; as good as no difference to {names_of(same)}"
+        words += f"; about the same for {names_of(same)}"
     for one in others:
         if one not in same:
             words += f"; {one.name} takes {size(one.contender.size_bytes)}"

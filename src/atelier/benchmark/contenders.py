@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from ..runs import Run
 
+Target: TypeAlias = "str | os.PathLike[str] | Run"
 Kind = Literal["run", "onnx", "pt2"]
 _WORDS: dict[Kind, str] = {
     "run": "eager torch",
@@ -64,8 +66,8 @@ class Contender:
         return f"{_WORDS[self.kind]}, {self.precision}"
 
 
-def read_contenders(paths: Sequence[str | Path]) -> list[Contender]:
-    """The contenders at `paths`, in their order, each with a name of its own.
+def read_contenders(targets: Sequence[Target]) -> list[Contender]:
+    """The contenders that `targets` name, in their order, each with a name of its own.
 
     Raises:
         ConfigError: none or the same one twice, or contenders that do not answer the same question:
@@ -73,19 +75,16 @@ def read_contenders(paths: Sequence[str | Path]) -> list[Contender]:
         RunError: a run folder cannot be used.
         ExportError: an export cannot be used.
     """
-    if not paths:
-        raise ConfigError("nothing to measure", fix="Give run folders or exported files")
-    places = [Path(path).expanduser().resolve() for path in paths]
-    for path, times in Counter(places).items():
+    if not targets:
+        raise ConfigError("there is nothing to measure", fix="Give run folders or exported files")
+    paths = [Path(one) if isinstance(one, str | os.PathLike) else one.path for one in targets]
+    for path, times in Counter(path.resolve() for path in paths).items():
         if times > 1:
             raise ConfigError(f"{path} is given twice", fix="Give each contender once")
-    found = [_read(Path(path)) for path in paths]
+    found = [_read(path) for path in paths]
     _refuse_unlike(found)
     names = Counter(one.name for one in found)
-    return [
-        replace(one, name=str(path)) if names[one.name] > 1 else one
-        for one, path in zip(found, paths, strict=True)
-    ]
+    return [replace(one, name=str(one.path)) if names[one.name] > 1 else one for one in found]
 
 
 def _read(path: Path) -> Contender:
@@ -187,8 +186,8 @@ def _found_at_export(path: Path, sha256: str) -> tuple[float | None, str]:
     try:
         found = json.loads(path.with_name(f"{path.name}.parity.json").read_bytes())
         accuracy, images = float(found["accuracy"]["export"]), str(found["images"])
-        if sha256.startswith(found["version"]) and "validation" in images:
-            return accuracy, images
+        if found["version"] == sha256[:12] and "validation" in images:
+            return accuracy, f"{found['labeled']['images']:,} {images}"
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none, or another's: nothing is known
     return None, ""

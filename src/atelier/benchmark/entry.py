@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from ..errors import ConfigError, did_you_mean
-from ..progress import Bar, progress_bar
+from ..extras import require
+from ..progress import progress_bar
 from ..storage import write_json
 from .advice import NEEDS, Need, advise
-from .contenders import Contender, read_contenders
+from .contenders import Contender, Target, read_contenders
 from .images import Sample, samples_of
 from .processes import measure_apart
 from .result import FEWEST_ROUNDS, Bench, Measured, Speed, rounds_of
 
+_MOST_SHARED = 2048  # images that speed is measured on; more would only fill memory
 _BUSY = 0.2  # mean load for each core, from which on a reader should know of it
 Row = dict[str, Any]
 
@@ -48,7 +51,7 @@ class _Plan:
 
 
 def bench(
-    targets: Sequence[str | Path] | str | Path,
+    targets: Target | Sequence[Target],
     *,
     data: str | None = None,
     images: int | None = None,
@@ -66,7 +69,8 @@ def bench(
     that users make: a run by `Predictor` in eager torch on the CPU, an export by `load_export`.
 
     Args:
-        targets: run folders and exported files (.onnx, .pt2) of the same classes and image shape.
+        targets: runs, exports, or paths of run folders and exported files (.onnx, .pt2); of the
+            same classes and the same image shape.
         data: a data set to measure on; None is what the contenders were trained on.
         images: the most to judge by; None is all that were held out. Never the test images.
         threads: numbers to try, each thread pinned to a core; None is one, and all there are.
@@ -83,30 +87,47 @@ def bench(
         RunError: a run folder cannot be used.
         ExportError: an export cannot be used.
         DataError: the data set is missing or corrupt.
+        ExtraError: a library is not installed.
         AtelierError: a measuring process failed.
         StorageError: `out` cannot be written.
     """
-    paths = [targets] if isinstance(targets, str | Path) else list(targets)
     plan = _Plan(_threads(threads), _sizes(batch_sizes), rounds, seconds)
     _refuse_odd(plan, images, need)
-    contenders = read_contenders(paths)
+    if out is not None:
+        require("matplotlib")  # before minutes are spent on what could then not be drawn
+    if isinstance(targets, str) or not isinstance(targets, Sequence):
+        targets = [targets]
+    contenders = read_contenders(targets)
     samples = samples_of(contenders, data, images, progress=progress)
     load = _load()
     turns = plan.turns(contenders)
     rows: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    correct: dict[str, npt.NDArray[np.bool_]] = {}
     with (
         tempfile.TemporaryDirectory(prefix="atelier-bench-") as folder,
-        progress_bar("bench", len(turns) + len(contenders), show=progress) as bar,
+        progress_bar("bench", len(turns), show=progress) as bar,
     ):
-        stage = _Stage(Path(folder), plan, samples, bar)
-        for number, contender, count in turns:
-            stage.note(f"round {number + 1} of {rounds}, {contender.name}, threads: {count}")
-            rows[contender.name, count].append(stage.speed(contender, count))
-        measured = []
-        for contender, sample in zip(contenders, samples, strict=True):
-            stage.note(f"accuracy of {contender.name}")
-            speeds = tuple(_speed(count, rows[contender.name, count]) for count in plan.threads)
-            measured.append(stage.judged(contender, sample, speeds))
+        stage = _Stage(Path(folder), plan, samples[0])
+        for done, (number, contender, count) in enumerate(turns):
+            words = f"round {number + 1} of {rounds}, {contender.name}, threads: {count}"
+            bar.update(done, words)
+            sample = samples[contenders.index(contender)]
+            if sample.labels is None or contender.name in correct:
+                rows[contender.name, count].append(stage.measure(contender, count))
+            else:
+                row, predicted = stage.measure_and_judge(contender, count, sample)
+                rows[contender.name, count].append(row)
+                correct[contender.name] = predicted == sample.labels
+        bar.update(len(turns))
+    measured = []
+    for contender, sample in zip(contenders, samples, strict=True):
+        speeds = tuple(_speed(count, rows[contender.name, count]) for count in plan.threads)
+        right = correct.get(contender.name)
+        accuracy, what = contender.known_accuracy, contender.known_images
+        if right is not None:
+            accuracy, what = float(right.mean()), f"{len(right):,} {sample.what}"
+        same = next(k for k, other in enumerate(samples) if other.same_as(sample))
+        measured.append(Measured(contender, speeds, accuracy, what, right, same))
     result = Bench(
         measured=tuple(measured),
         machine=_machine(),
@@ -135,65 +156,41 @@ def save(result: Bench, folder: Path) -> None:
 
 
 class _Stage:
-    """Where the measuring processes are started, with the files that they read."""
+    """Where the measuring processes are started, with the files that they read.
 
-    def __init__(self, folder: Path, plan: _Plan, samples: Sequence[Sample], bar: Bar) -> None:
-        self._folder, self._plan, self._bar = folder, plan, bar
-        self._done = 0
-        # All are timed on the same pixels; each is judged by what its own training held out.
-        self._shared = self._keep(samples[0], "shared")
-        self._image = folder / "image.png"
-        self._kept: list[Sample] = []
-        pixels = samples[0].images[0].transpose(1, 2, 0)
+    All contenders are timed on the same pixels; each is judged by what its own training held out.
+    """
+
+    def __init__(self, folder: Path, plan: _Plan, shared: Sample) -> None:
+        self._folder, self._plan = folder, plan
+        self._shared, self._image = folder / "shared.npy", folder / "image.png"
+        np.save(self._shared, shared.images[:_MOST_SHARED])
+        pixels = shared.images[0].transpose(1, 2, 0)
         Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]).save(self._image)
 
-    def note(self, words: str) -> None:
-        """Say what comes next."""
-        self._bar.update(self._done, words)
-
-    def speed(self, contender: Contender, threads: int) -> Row:
+    def measure(self, contender: Contender, threads: int, **more: str) -> Row:
         """One round of a contender."""
-        row = self._run(contender, threads, self._shared, None)
-        self._done += 1
-        return row
-
-    def judged(self, contender: Contender, sample: Sample, speeds: tuple[Speed, ...]) -> Measured:
-        """A contender with its accuracy."""
-        correct, accuracy, what = None, contender.known_accuracy, contender.known_images
-        if sample.labels is not None:
-            predicted = self._folder / "predicted.npy"
-            pixels = self._keep(sample, "judged")
-            self._run(contender, max(self._plan.threads), pixels, predicted)
-            correct = np.load(predicted) == sample.labels
-            accuracy, what = float(correct.mean()), f"{len(correct):,} {sample.what}"
-        self._done += 1
-        return Measured(contender, speeds, accuracy, what, correct, self._number(sample))
-
-    def _number(self, sample: Sample) -> int:
-        for number, kept in enumerate(self._kept):
-            if kept.same_as(sample):
-                return number
-        self._kept.append(sample)
-        return len(self._kept) - 1
-
-    def _keep(self, sample: Sample, name: str) -> Path:
-        path = self._folder / f"{name}.npy"
-        np.save(path, sample.images)
-        return path
-
-    def _run(self, contender: Contender, threads: int, pixels: Path, predicted: Path | None) -> Row:
         spec = {
             "kind": contender.kind,
             "path": str(contender.path),
             "threads": threads,
             "cores": _cores()[-threads:],
             "image": str(self._image),
-            "pixels": str(pixels),
+            "pixels": str(self._shared),
             "batch_sizes": self._plan.batch_sizes,
             "seconds": self._plan.seconds,
-            "predicted": None if predicted is None else str(predicted),
+            **more,
         }
         return measure_apart(spec, self._folder / "errors.txt")
+
+    def measure_and_judge(
+        self, contender: Contender, threads: int, sample: Sample
+    ) -> tuple[Row, npt.NDArray[np.int64]]:
+        """The same, and then the likeliest class of each image of `sample`."""
+        judged, predicted = self._folder / "judged.npy", self._folder / "predicted.npy"
+        np.save(judged, sample.images)
+        row = self.measure(contender, threads, judged=str(judged), predicted=str(predicted))
+        return row, np.load(predicted)
 
 
 def _speed(threads: int, rows: Sequence[Row]) -> Speed:
