@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -263,7 +265,29 @@ def test_the_report_is_one_file_that_asks_for_nothing(
     assert page.index("What changed") < page.index("<img ")
     with pytest.raises(StorageError, match="exists already"):
         atelier.drift(url, reference, out=out)
-    atelier.drift(url, reference, out=out, overwrite=True)
+
+
+def test_a_server_needs_no_torch_for_it(
+    log: Callable[..., str], reference: Reference, tmp_path: Path
+) -> None:
+    url = log(drawn(80, 14)[0])
+    reference.save(tmp_path / "shop.reference.npz")
+    code = f"""
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "torchvision", "sklearn", "seaborn", "pandas", "safetensors", "timm"):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+import atelier
+found = atelier.drift({url!r}, {str(tmp_path / "shop.reference.npz")!r},
+                      out={str(tmp_path / "drift.html")!r})
+print(found.predictions)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (said.stdout, said.stderr) == ("80\n", "")
 
 
 def test_as_json(log: Callable[..., str], reference: Reference) -> None:

@@ -118,6 +118,15 @@ def test_many_threads_at_once(url: str, rows_of: RowsOf) -> None:
     assert len(kept(url)) == sum(told) == log.written == 320
 
 
+def test_several_writers_of_one_log(url: str, rows_of: RowsOf) -> None:
+    logs = [PredictionLog(url) for _ in range(3)]
+    futures = [log.record(rows_of(f"w{k}-{n}")) for n in range(60) for k, log in enumerate(logs)]
+    assert all(done.result(WAIT_S) for done in futures)
+    for log in logs:
+        log.close(WAIT_S)
+    assert len(kept(url)) == 180
+
+
 def test_who_gives_up_waiting_does_not_lose_the_row(path: Path, rows_of: RowsOf) -> None:
     with opened(path) as log, held(path):
         done = log.record(rows_of("a"))
