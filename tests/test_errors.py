@@ -28,7 +28,9 @@ def test_an_error_is_one_line_whatever_it_quotes(problem, got):
     assert len(str(AtelierError(problem, got=got, fix=problem)).splitlines()) <= 1
 
 
-@pytest.mark.parametrize("name", ["Config", "Data", "Image", "Run", "Device", "Storage"])
+@pytest.mark.parametrize(
+    "name", ["Config", "Data", "Image", "Run", "Export", "Extra", "Device", "Storage"]
+)
 def test_every_error_can_be_caught_as_one_and_exits_with_2(name):
     error = getattr(errors, f"{name}Error")("wrong")
     assert isinstance(error, AtelierError)

@@ -67,9 +67,7 @@ def test_the_graph_gives_what_the_predictor_gives(case):
     program = torch.export.load(io.BytesIO(to_archive(graph))).module()
     predictor = Predictor(model, card, device="cpu")
     for count in (1, 2, 7):
-        images = np.random.default_rng(count).integers(
-            0, 256, (count, *card.image_shape), np.uint8
-        )
+        images = np.random.default_rng(count).integers(0, 256, (count, *card.image_shape), np.uint8)
         expected = predictor.logits(images)
         largest = np.abs(expected).max()
         by_onnx = session.run(["logits", "probs", "embedding"], {"images": images})
