@@ -16,7 +16,10 @@ from atelier import cli
 from atelier.errors import ConfigError
 from atelier.evaluation import evaluate as evaluate_run
 
-VERBS = ["fetch", "audit", "train", "evaluate", "compare", "predict", "report", "demo", "keys"]
+VERBS = [
+    *("fetch", "audit", "train", "evaluate", "compare", "predict", "report", "demo"),
+    *("export", "bench", "serve", "keys", "log", "drift", "reference", "dashboards"),
+]
 TINY = [
     *("--data", "fashion-mnist-sample", "--set", "model.width=16", "--set", "train.num_epochs=2"),
     *("--set", "train.warmup_epochs=0", "--set", "train.batch_size=64"),
