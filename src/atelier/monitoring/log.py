@@ -272,16 +272,12 @@ class PredictionLog:
         Raises:
             Exception: the database is away: what is still in `_taken` is to be tried again.
         """
-        from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
-
         if not group and self._gap is None:
             return
         try:
             results = self._commit(group)
         except Exception as error:
-            # What is wrong with an order is one of these or no error of a database at all.
-            own = (DataError, IntegrityError, ProgrammingError)
-            if not group or (isinstance(error, DBAPIError) and not isinstance(error, own)):
+            if not group or self._store.is_away(error):
                 raise
             if not again:
                 self._store.prepare()  # somebody may have dropped the tables

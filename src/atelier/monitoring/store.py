@@ -13,7 +13,15 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    ProgrammingError,
+    SQLAlchemyError,
+    StatementError,
+)
 
 from ..errors import LogError
 from ..extras import require
@@ -22,6 +30,7 @@ from .rows import Gap, LoggedPrediction
 from .schema import feedback, gaps, migrate, predictions, version_of
 
 PORTION = 500  # rows that one transaction of the retention deletes, so that it holds nobody up
+_LONGEST_ID = 500  # characters, which the index of PostgreSQL has room for
 _BUSY_S = 5.0  # how long SQLite waits for another process that writes
 _ALLOWED = "sqlite:///FILE, or postgresql+psycopg://USER@HOST/DATABASE"
 # A server that has gone without a word is given up after seconds, not after hours.
@@ -189,6 +198,15 @@ class Store:
             fix="Check the address and that the database runs and lets you in",
         )
 
+    def is_away(self, error: Exception) -> bool:
+        """Whether an error is the database's own, and not that of what it was given."""
+        if isinstance(error, DBAPIError):
+            return not isinstance(error, DataError | IntegrityError | ProgrammingError)
+        # A statement that no database has seen could not be made of what was given.
+        return isinstance(error, SQLAlchemyError | OSError) and not isinstance(
+            error, StatementError
+        )
+
     def close(self) -> None:
         """Let all connections go."""
         self.engine.dispose()
@@ -249,6 +267,8 @@ def _begin(connection: Connection) -> None:
 
 
 def _values(row: LoggedPrediction) -> dict[str, Any]:
+    if len(row.request_id) > _LONGEST_ID:
+        raise ValueError(f"a request id of {len(row.request_id):,} characters")
     return {
         "request_id": row.request_id,
         "image_index": row.image_index,
