@@ -33,18 +33,19 @@ def promtool() -> Callable[..., str]:
     if program is None:
         pytest.skip("promtool, which comes with Prometheus, is not installed")
 
-    def promtool(*words: object) -> str:
+    def promtool(*words: object, given: str | None = None) -> str:
         done = subprocess.run(
-            [program, *map(str, words)], capture_output=True, text=True, timeout=60, check=False
-        )
+            [program, *map(str, words)],
+            input=given, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     return promtool
 
 
-def known() -> dict[str, set[str]]:
-    """Every sample that a service shows, with its labels."""
+def busy() -> str:
+    """What a service shows that has seen everything once."""
     metrics = ServiceMetrics()
     metrics.stage("total", 1)
     metrics.batch("m", 1)
@@ -54,8 +55,13 @@ def known() -> dict[str, set[str]]:
     metrics.answered("m", "1", "Bag", 0.5, True)
     metrics.feedback("m", True)
     metrics.model_loaded("m", "1")
+    return metrics.render()[0].decode()
+
+
+def known() -> dict[str, set[str]]:
+    """Every sample that a service shows, with its labels."""
     found: dict[str, set[str]] = {"up": {"job", "instance"}}
-    for family in text_string_to_metric_families(metrics.render()[0].decode()):
+    for family in text_string_to_metric_families(busy()):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return found
@@ -133,6 +139,10 @@ def test_the_dashboard_can_be_imported(files: Path) -> None:
         assert panel["title"]
         if panel["type"] != "row":
             assert panel["datasource"]["uid"] == "${datasource}"
+
+
+def test_the_metrics_are_named_as_prometheus_wants(promtool: Callable[..., str]) -> None:
+    promtool("check", "metrics", given=busy())
 
 
 def test_rules_and_settings_are_sound(files: Path, promtool: Callable[..., str]) -> None:
