@@ -24,7 +24,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating]
 
 PERMUTATIONS = 1999
-_AT_ONCE = 2**24  # cells of the table of permutations in memory at one time
+_AT_ONCE = 2**21  # cells of the table of permutations in memory at one time
 _LEAST_EXPECTED = 5.0  # in a cell, for the chi-square distribution to hold
 _KERNEL_FEATURES = 128
 _BANDWIDTH_IMAGES = 500
@@ -146,7 +146,7 @@ class Permuted:
             result[name] = np.sqrt(np.square(difference).sum(axis=1))
         for name, (order, last_of_equals) in self._orders.items():
             ahead = np.cumsum(dealt[:, order], axis=1)[:, last_of_equals]
-            place = np.flatnonzero(last_of_equals) + 1
+            place = np.flatnonzero(last_of_equals).astype(np.float32) + 1
             result[name] = np.abs(ahead / n - (place - ahead) / m).max(axis=1)
         return result
 
