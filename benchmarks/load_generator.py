@@ -64,6 +64,7 @@ class Load:
     Attributes:
         rate: requests a second that were offered.
         seconds: for how long.
+        sent: requests that had their time.
         goodput: requests a second that were answered with 200 before the load ended.
         statuses: answers by HTTP status; ``lost`` is a connection that broke, ``none`` no answer
             within 5 s after the end.
@@ -75,6 +76,7 @@ class Load:
 
     rate: float
     seconds: float
+    sent: int
     goodput: float
     statuses: dict[str, int]
     ok: Percentiles
@@ -171,6 +173,7 @@ class _Generator:
         return Load(
             rate=rate,
             seconds=seconds,
+            sent=total,
             goodput=self._in_time / seconds,
             statuses=dict(statuses),
             ok=Percentiles.of(self._latencies.get(str(_OK), [])),

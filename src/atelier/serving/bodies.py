@@ -30,7 +30,9 @@ _SPARE_MEMBERS = 1000  # of JSON, besides those that its images need
 _BOUNDARY = re.compile(
     r"""boundary=(?:"([0-9A-Za-z'()+_,\-./:=? ]{1,70})"|([0-9A-Za-z'+_\-.]{1,70}))"""
 )
-_FIELD_NAME = re.compile(rb';[ \t]*name=(?:"([^"\r\n]{0,64})"|([^\s";]{1,64}))')
+_PARAMETER = re.compile(
+    rb';[ \t]*([A-Za-z0-9*_-]+)=(?:"((?:[^"\\\r\n]|\\.)*)"|([^\s";]+))', re.IGNORECASE
+)
 _TOP_K: TypeAdapter[int] = TypeAdapter(TopK)
 _MODEL: TypeAdapter[str] = TypeAdapter(ModelName)
 
@@ -262,10 +264,11 @@ def _name_of(head: bytes) -> str:
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-disposition":
-            found = _FIELD_NAME.search(value)
-            if found is None or not value.strip().lower().startswith(b"form-data"):
+            if not value.strip().lower().startswith(b"form-data"):
                 break
-            return (found[1] if found[1] is not None else found[2]).decode("utf-8", "replace")
+            for key, quoted, plain in _PARAMETER.findall(value):
+                if key.lower() == b"name":
+                    return str(quoted or plain, "utf-8", "replace")
     raise Problem("malformed-body", "a part of the form has no name")
 
 
