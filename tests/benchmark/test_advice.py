@@ -125,7 +125,10 @@ def test_accuracy_differs_only_by_a_paired_test():
     ("factor", "verdict"),
     [
         (0.5, "pays in speed on this machine: 2.00 times the images/s in batches of 1"),
-        (1.01, "does not pay in speed on this machine: no difference in batches of 1"),
+        (
+            1.01,
+            "does not pay in speed on this machine: no difference in batches of 1 and 32, beside",
+        ),
         (2.0, "does not pay in speed on this machine: only 0.50 times the images/s"),
     ],
 )
@@ -142,6 +145,16 @@ def test_int8_is_judged_beside_its_float32(factor, verdict):
     # Beside nothing of the same weights there is nothing to judge it by.
     assert not any(line.startswith("int8") for line in advise([small]))
     assert not any(line.startswith("int8") for line in advise([full, small], "memory"))
+
+
+def test_int8_may_pay_in_some_batches_alone():
+    full, small = measured("cnn.onnx"), measured("cnn-int8.onnx", precision="int8")
+    small.speeds[0].images_per_s[32] = rounds(9000, 9100, 9200)
+    (*_, text) = advise([full, small])
+    assert text.startswith(
+        "int8: cnn-int8.onnx pays in speed on this machine in batches of 32 alone: 1.61 times the "
+        "images/s in batches of 32, no difference in batches of 1, beside cnn.onnx; "
+    )
 
 
 def test_a_large_bench_is_drawn_and_printed():

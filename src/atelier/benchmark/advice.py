@@ -159,22 +159,24 @@ def _int8(measured: Sequence[Measured]) -> list[str]:
 
 
 def _int8_beside(one: Measured, full: Measured) -> str:
-    faster, slower, said = [], [], []
+    faster: list[int] = []
+    same: list[int] = []
+    said = []
     for batch in one.speeds[0].images_per_s:
         mine, other = (m.fastest(batch).images_per_s[batch] for m in (one, full))
-        factor = f"{mine.median / other.median:.2f} times"
         if not mine.differs(other):
-            said.append(f"no difference in batches of {batch}")
-        elif mine.median > other.median:
+            same.append(batch)
+            continue
+        if pays := mine.median > other.median:
             faster.append(batch)
-            said.append(f"{factor} the images/s in batches of {batch}")
-        else:
-            slower.append(batch)
-            said.append(f"only {factor} the images/s in batches of {batch}")
-    if faster and not slower:
+        factor = f"{'' if pays else 'only '}{mine.median / other.median:.2f} times"
+        said.append(f"{factor} the images/s in batches of {batch}")
+    if same:
+        said.append(f"no difference in batches of {_listed(same)}")
+    if len(faster) == len(one.speeds[0].images_per_s):
         verdict = "pays in speed on this machine"
     elif faster:
-        verdict = f"pays in speed only in batches of {' and '.join(map(str, faster))}"
+        verdict = f"pays in speed on this machine in batches of {_listed(faster)} alone"
     else:
         verdict = "does not pay in speed on this machine"
     share = one.contender.size_bytes / full.contender.size_bytes
@@ -188,6 +190,11 @@ def _int8_beside(one: Measured, full: Measured) -> str:
             f"paired test ({p_value(p)})"
         )
     return words
+
+
+def _listed(batches: Sequence[int]) -> str:
+    *first, last = map(str, batches)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _cores(threads: int) -> str:
