@@ -96,7 +96,7 @@ def test_an_export_that_answers_otherwise_is_not_written(
 ):
     monkeypatch.setattr(entry, "Graph", wrong)
     out = tmp_path / f"it{entry.SUFFIXES[format]}"
-    with pytest.raises(ExportError, match="does not answer as .* was not written") as refused:
+    with pytest.raises(ExportError, match=r"does not answer as .* was not written") as refused:
         atelier.export(finished_run, format, out=out)
     assert told in str(refused.value)
     assert list(tmp_path.iterdir()) == []
