@@ -232,7 +232,7 @@ def _parsed(url: str) -> URL:
         raise LogError("a prediction log is kept elsewhere", got=kind, allowed=_ALLOWED)
     if not parsed.database or parsed.database == ":memory:":
         raise LogError("a prediction log in memory would not last", fix="Name a file")
-    return parsed.set(drivername="sqlite+pysqlite")
+    return parsed.set(drivername="sqlite")
 
 
 def _make_file(path: Path, *, create: bool) -> None:
