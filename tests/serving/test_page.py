@@ -250,6 +250,20 @@ def test_many_pictures_make_a_table_and_a_csv(
     assert rows.count() == 0
 
 
+def test_many_pictures_can_be_stopped(visit: Any, garments: list[Path]) -> None:
+    page = visit()
+    page.route("**/v1/predict", lambda route: None)  # never answered
+    page.get_by_role("tab", name="Many pictures").click()
+    page.set_input_files("atelier-pictures .files", garments)
+    page.get_by_text("0 of 4 pictures judged.").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped. 0 pictures.").wait_for()
+    page.unroute("**/v1/predict")
+    page.set_input_files("atelier-pictures .files", garments)
+    page.get_by_text("4 pictures.").wait_for()
+    assert page.locator("atelier-pictures tbody tr").count() == 4
+
+
 def test_feedback_reaches_the_log(visit: Any, folder: Path, garments: list[Path]) -> None:
     page = visit()
     choose(page, garments[1])

@@ -14,7 +14,10 @@ const BUSY = new Set(["busy", "too-late", "not-ready", "rate-limited", "stopping
 
 const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0)} MB`;
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
-const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+const pause = (seconds, signal) => new Promise((done) => {
+  setTimeout(done, 1000 * seconds);
+  signal.addEventListener("abort", done, { once: true });
+});
 
 /* Words for people, of a problem as RFC 9457 shapes it. */
 function wordsFor(problem) {
@@ -62,7 +65,7 @@ async function predict(files, { model, signal, onWait }) {
     } catch (error) {
       if (!(error instanceof Refused) || error.waitSeconds === null || tries >= MAX_TRIES) throw error;
       onWait(error.waitSeconds);
-      await pause(error.waitSeconds);
+      await pause(error.waitSeconds, signal);
       if (signal.aborted) throw new DOMException("stopped", "AbortError");
     }
   }
