@@ -18,7 +18,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import ConfigError, did_you_mean
-from ..extras import require
 from ..progress import progress_bar
 from ..storage import write_json
 from .advice import NEEDS, Need, advise
@@ -87,14 +86,14 @@ def bench(
         RunError: a run folder cannot be used.
         ExportError: an export cannot be used.
         DataError: the data set is missing or corrupt.
-        ExtraError: a library is not installed.
+        ModuleNotFoundError: what draws the picture is not installed; with `out` alone.
         AtelierError: a measuring process failed.
         StorageError: `out` cannot be written.
     """
     plan = _Plan(_threads(threads), _sizes(batch_sizes), rounds, seconds)
     _refuse_odd(plan, images, need)
     if out is not None:
-        require("matplotlib")  # before minutes are spent on what could then not be drawn
+        from . import picture  # noqa: F401 - what it needs is missed before minutes are spent
     if isinstance(targets, str) or not isinstance(targets, Sequence):
         targets = [targets]
     contenders = read_contenders(targets)
