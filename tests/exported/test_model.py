@@ -84,6 +84,7 @@ def test_it_says_what_it_is(finished_export, finished_run):
     card = exported.card
     assert (card.name, card.recipe, card.precision) == ("finished", "mlp", "float32")
     assert (card.mean, card.std) == (finished_run.card.mean, finished_run.card.std)
+    assert card.views == 1
     assert card.calibrated
     assert card.temperature == calibration_of(finished_run).temperature
     assert card.weights_sha256 == hashlib.sha256(weights).hexdigest()

@@ -141,6 +141,18 @@ def test_a_run_that_held_nothing_out_is_measured_by_what_it_learned(train_tiny, 
         atelier.export(run, max_error=0.1, out=tmp_path / "it.onnx")
 
 
+def test_a_run_that_judges_by_views_says_how_many(own_run, few):
+    path = own_run.path / "model.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps({**card, "mirror_average": True, "shift_average": True}))
+    exported = atelier.load_export(atelier.export(atelier.load_run(own_run.path)))
+    assert exported.card.views == 6
+    assert exported.batch_size == 42  # so that 256 views are computed at once
+    images = atelier.load_dataset("fashion-mnist-sample").test.images[:100]
+    one_by_one = np.concatenate([exported.answer(images[i : i + 1]).logits for i in range(100)])
+    assert np.allclose(exported.answer(images).logits, one_by_one, atol=1e-4)
+
+
 def test_photos_in_color(photo_run, photo_folder, few, tmp_path):
     for int8 in (False, True):
         export = atelier.export(photo_run, int8=int8, out=tmp_path / f"{int8}.onnx")

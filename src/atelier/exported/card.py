@@ -30,6 +30,7 @@ class ExportCard(BaseModel):
         max_error: the share of wrong answers that the threshold was chosen for; None where it was
             set by hand or is 0.
         rule: what is promised of the threshold, as a sentence; empty where nothing is.
+        views: of each image, mirrored and shifted, whose mean the answer is; each costs the same.
         embedding_size: D, the numbers that enter the network's last layer.
         precision: of the arithmetic.
         left_in_float: layers that an int8 export computes in float32, for they lose too much.
@@ -54,6 +55,7 @@ class ExportCard(BaseModel):
     threshold: Share = 0.0
     max_error: Share | None = None
     rule: str = ""
+    views: Annotated[int, Field(ge=1, le=64)] = 1
     embedding_size: Side
     precision: Literal["float32", "int8"] = "float32"
     left_in_float: tuple[str, ...] = ()

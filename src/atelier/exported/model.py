@@ -95,7 +95,8 @@ class ExportedModel:
     def batch_size(self) -> int:
         """Of what is computed at once, so that memory does not grow with the number of images."""
         channels, height, width = self.image_shape
-        return max(1, min(_BATCH_SIZE, _BATCH_BYTES // (channels * height * width)))
+        fitting = min(_BATCH_SIZE, _BATCH_BYTES // (channels * height * width))
+        return max(1, fitting // self.card.views)
 
     def answer(self, images: npt.NDArray[np.uint8]) -> Answers:
         """Judge decoded images. Threads may call it at the same time.

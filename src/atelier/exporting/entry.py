@@ -185,6 +185,7 @@ def _export(
         temperature=temperature,
         calibrated=calibration is not None,
         threshold=threshold,
+        views=graph.pixels.num_views,
         embedding_size=model.head.in_features,
         precision="int8" if int8 else "float32",
         weights_sha256=_sha256(run.path / "model.safetensors"),

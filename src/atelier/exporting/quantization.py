@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ _BETWEEN = (
     *("AveragePool", "Clip", "Flatten", "MaxPool"),
     *("Relu", "Reshape", "Squeeze", "Transpose", "Unsqueeze"),
 )
-_BATCH_SIZE = 64
+_BATCH_BYTES = 2**18  # of pixels; their activations are all kept until a batch is through
 
 _Images = npt.NDArray[np.uint8]
 
@@ -175,14 +175,18 @@ class _Reader:
     """Calibration images in batches, as ONNX Runtime asks for them."""
 
     def __init__(self, images: _Images) -> None:
-        self._batches: Iterator[_Images] = iter(
-            images[start : start + _BATCH_SIZE] for start in range(0, len(images), _BATCH_SIZE)
-        )
+        self._batches = _in_batches(images)
 
     def get_next(self) -> dict[str, _Images] | None:
         """The next batch by the name of the input; None after the last."""
         batch = next(self._batches, None)
-        return None if batch is None else {INPUT: np.ascontiguousarray(batch)}
+        return None if batch is None else {INPUT: batch}
+
+
+def _in_batches(images: _Images) -> Iterator[_Images]:
+    size = max(1, min(64, _BATCH_BYTES // images[0].nbytes))
+    for start in range(0, len(images), size):
+        yield np.ascontiguousarray(images[start : start + size])
 
 
 def _probs(model: Any, images: _Images) -> npt.NDArray[np.float64]:
@@ -193,11 +197,7 @@ def _probs(model: Any, images: _Images) -> npt.NDArray[np.float64]:
     session = runtime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    run: Callable[[_Images], Any] = lambda batch: session.run(["probs"], {INPUT: batch})[0]  # noqa: E731
-    parts = [
-        run(np.ascontiguousarray(images[start : start + _BATCH_SIZE]))
-        for start in range(0, len(images), _BATCH_SIZE)
-    ]
+    parts = [session.run(["probs"], {INPUT: batch})[0] for batch in _in_batches(images)]
     probs: npt.NDArray[np.float64] = np.concatenate(parts).astype(np.float64)
     return probs
 
