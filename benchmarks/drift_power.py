@@ -20,7 +20,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,10 @@ class Row:
             total = self.errors[place] * (self.samples - 1) + abs(one.value - accuracy)
             self.errors[place] = total / self.samples
         self.covered += found.by_confidence.low <= accuracy <= found.by_confidence.high
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON takes it."""
+        return {**vars(self), "tests": dict(self.tests)}
 
 
 def pool_of(path: Path, reference: Reference, data: str, *, progress: bool = False) -> Pool:
@@ -240,7 +244,7 @@ def main(words: list[str] | None = None) -> int:
                 "reference": reference.images,
                 "share": options.share,
                 "machine": describe_machine(resolve_device("cpu")),
-                "rows": [asdict(row) for row in rows],
+                "rows": [row.to_dict() for row in rows],
             },
         )
     return 0

@@ -31,13 +31,23 @@ def test_samples_are_changed_as_their_names_say() -> None:
 
 def test_it_measures(own_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "drift.json"
-    words = ["--data", "fashion-mnist-sample", "--samples", "1", "--predictions", "60"]
+    words = [
+        "--data",
+        "fashion-mnist-sample",
+        "--samples",
+        "1",
+        "--predictions",
+        "60",
+        "--share",
+        "1",
+    ]
     assert main([str(own_run.path), *words, "--json", str(file)]) == 0
     shown = capsys.readouterr().out
     assert "validation images of fashion-mnist-sample" in shown
     found = json.loads(file.read_text())
     assert [row["change"] for row in found["rows"]] == ["none", "mirror", "invert", "double"]
     assert all(row["samples"] == 1 for row in found["rows"])
+    assert found["rows"][2]["tests"]["brightness"] == 1  # all of them are inverted
 
 
 def test_what_cannot_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

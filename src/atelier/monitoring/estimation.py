@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.floating]
 Classes = npt.NDArray[np.int64]
 
 _RESAMPLES = 400
+_WAYS = 3  # to estimate the accuracy
 _LIMITS = (2.5, 97.5)
 
 
@@ -78,8 +79,9 @@ def estimate(
 ) -> tuple[AccuracyEstimates, list[Estimate]]:
     """Accuracy on the traffic and shares of the K true classes in it.
 
-    The intervals are those of 400 bootstrap samples of both groups: they cover chance, not an
-    assumption that fails.
+    The intervals are those of 400 bootstrap samples of both groups. Those of the accuracy hold the
+    share of right answers that one would count among these predictions, so that what users say of
+    them can stand beside it. They cover chance, not an assumption that fails.
 
     Args:
         reference: images with known classes.
@@ -89,15 +91,19 @@ def estimate(
     """
     rng = np.random.default_rng(seed)
     values = _numbers(reference, traffic, k)
-    drawn = np.array(
-        [_numbers(reference.drawn(rng), traffic.drawn(rng), k) for _ in range(_RESAMPLES)]
-    )
+    drawn = np.empty((_RESAMPLES, len(values)))
+    for row in drawn:
+        other = traffic.drawn(rng)
+        row[:] = _numbers(reference.drawn(rng), other, k)
+        # Whether answers are right varies by chance too, around their confidences.
+        right = rng.random(len(other)) < other.confidence
+        row[:_WAYS] = np.clip(row[:_WAYS] + right.mean() - other.confidence.mean(), 0, 1)
     low, high = np.percentile(drawn, _LIMITS, axis=0)
     found = [
         Estimate(float(v), float(min(a, v)), float(max(b, v)))
         for v, a, b in zip(values, low, high, strict=True)
     ]
-    return AccuracyEstimates(*found[:3]), found[3:]
+    return AccuracyEstimates(*found[:_WAYS]), found[_WAYS:]
 
 
 def _numbers(reference: Answered, traffic: Answered, k: int) -> Floats:
