@@ -6,6 +6,7 @@ import pickle
 import zipfile
 
 import pytest
+import torch
 
 import atelier
 from atelier.errors import ExportError
@@ -81,6 +82,16 @@ def test_a_part_that_is_there_twice_is_not_loaded(finished_program, tmp_path):
     path.write_bytes(seal_archive(file.getvalue(), atelier.load_export(finished_program).card))
     with pytest.raises(ExportError, match="holds more than weights and a program"):
         atelier.load_export(path)
+
+
+def test_loading_leaves_the_threads_of_torch_as_they_are(finished_program):
+    # A training in the same process would sum in another order.
+    before = torch.get_num_threads()
+    atelier.load_export(finished_program)
+    assert torch.get_num_threads() == before
+    atelier.load_export(finished_program, threads=before + 1)
+    assert torch.get_num_threads() == before + 1
+    torch.set_num_threads(before)
 
 
 def test_a_broken_program_is_one_line(finished_program, tmp_path):

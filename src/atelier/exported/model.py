@@ -48,6 +48,7 @@ class ExportedModel:
     Args:
         path: of a file that `atelier.export` has made.
         threads: of one answer's arithmetic; None is one for each core that this process may use.
+            Of a torch program they are those of torch in the whole process, and None leaves them.
 
     Attributes:
         path: of the file.
@@ -70,7 +71,7 @@ class ExportedModel:
         self.format = sealed.format
         self.version = sealed.sha256[:12]
         start = _start_onnx if sealed.format == "onnx" else _start_torch
-        self._engine = start(self.path, sealed, threads or available_cores())
+        self._engine = start(self.path, sealed, threads)
 
     def __repr__(self) -> str:
         card = self.card
@@ -149,10 +150,10 @@ def load_export(path: str | Path, *, threads: int | None = None) -> ExportedMode
     return ExportedModel(path, threads=threads)
 
 
-def _start_onnx(path: Path, sealed: Sealed, threads: int) -> _Engine:
+def _start_onnx(path: Path, sealed: Sealed, threads: int | None) -> _Engine:
     runtime = require("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or available_cores()
     options.inter_op_num_threads = 1
     # Threads that spin while they wait are fast on an idle machine, and take the cores from whoever
     # decodes the next images on a busy one.
@@ -192,7 +193,7 @@ def _check_places(path: Path, card: ExportCard, session: Any) -> None:
         )
 
 
-def _start_torch(path: Path, sealed: Sealed, threads: int) -> _Engine:
+def _start_torch(path: Path, sealed: Sealed, threads: int | None) -> _Engine:
     from .program import start_program
 
     return start_program(path, sealed, threads)

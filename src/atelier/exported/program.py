@@ -30,14 +30,14 @@ _EXPECTED = re.compile(
 
 
 def start_program(
-    path: Path, sealed: Sealed, threads: int
+    path: Path, sealed: Sealed, threads: int | None
 ) -> Callable[[npt.NDArray[np.uint8]], tuple[_Floats, _Floats, _Floats]]:
     """A function that runs the program on (N, C, H, W) images.
 
     Args:
         path: of the file, for messages.
         sealed: its bytes.
-        threads: of torch, which has them for the whole process: the last that was loaded decides.
+        threads: of torch, which has them for the whole process; None leaves them.
 
     Raises:
         ExportError: the archive has something that torch would unpickle or run, or no program.
@@ -53,7 +53,8 @@ def start_program(
     except Exception as error:
         # torch.export has no type of error of its own: it lets out what its parsers meet.
         raise ExportError(f"torch refuses {path}: {error}") from error
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
 
     def engine(images: npt.NDArray[np.uint8]) -> tuple[_Floats, _Floats, _Floats]:
         with torch.inference_mode():
