@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -71,6 +72,7 @@ class Callers:
     def __init__(self, address: str, number: int) -> None:
         self.statuses: Counter[int | str] = Counter()
         self.versions: Counter[str] = Counter()
+        self.logged: set[str] = set()
         self._stop = threading.Event()
         self.changed = threading.Condition()
         self._threads = [
@@ -82,13 +84,20 @@ class Callers:
     def _ask(self, address: str) -> None:
         with httpx.Client(base_url=address, timeout=PATIENCE_S) as client:
             while not self._stop.is_set():
-                answer = client.post(
-                    "/v1/predict", content=picture(), headers={"content-type": "image/png"}
-                )
+                try:
+                    answer = client.post(
+                        "/v1/predict", content=picture(), headers={"content-type": "image/png"}
+                    )
+                except httpx.TransportError as error:
+                    self.statuses[type(error).__name__] += 1
+                    break
                 with self.changed:
                     self.statuses[answer.status_code] += 1
                     if answer.status_code == 200:
-                        self.versions[answer.json()["model"]["version"]] += 1
+                        told = answer.json()
+                        self.versions[told["model"]["version"]] += 1
+                        if told["logged"]:
+                            self.logged.add(told["request_id"])
                     self.changed.notify_all()
 
     def wait_for(self, version: str, answers: int) -> None:
@@ -173,6 +182,19 @@ def test_a_new_version_takes_over_under_load_and_no_request_is_lost(export: Path
         assert set(callers.statuses) == {200}
         assert set(callers.versions) == set(versions)
         assert httpx.get(f"{address}/v1/models").json()["models"][0]["refused_file"] is True
+
+
+def test_a_kill_loses_no_answer_that_was_said_to_be_logged(export: Path) -> None:
+    with process(export) as (running, address, _):
+        callers = Callers(address, 4)
+        callers.wait_for(version_of(address), 100)
+        running.kill()
+        callers.stop()
+        assert running.wait(PATIENCE_S) == -signal.SIGKILL
+    with contextlib.closing(sqlite3.connect(export.parent / "log.sqlite")) as log:
+        kept = {request_id for (request_id,) in log.execute("SELECT request_id FROM predictions")}
+    assert len(callers.logged) >= 50
+    assert callers.logged <= kept
 
 
 def test_a_port_that_is_taken_is_told(export: Path, tmp_path: Path) -> None:

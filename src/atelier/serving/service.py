@@ -13,6 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import PIL.Image
+
 from ..data.images import LoadedImage
 from ..errors import LogError
 from .batching import Batcher
@@ -91,6 +93,7 @@ class Service:
             ExportError: a file is missing, damaged or no export.
         """
         self.models.load()
+        PIL.Image.init()  # its decoders, which the first request would wait for
 
     async def start(self) -> None:
         """Load what is not loaded yet, and take requests.
