@@ -252,7 +252,7 @@ def test_many_pictures_make_a_table_and_a_csv(
 
 def test_many_pictures_can_be_stopped(visit: Any, garments: list[Path]) -> None:
     page = visit()
-    page.route("**/v1/predict", lambda route: None)  # never answered
+    page.route("**/v1/predict", lambda _: None)  # never answered
     page.get_by_role("tab", name="Many pictures").click()
     page.set_input_files("atelier-pictures .files", garments)
     page.get_by_text("0 of 4 pictures judged.").wait_for()
