@@ -178,6 +178,6 @@ def test_the_files_are_in_the_wheel(repository: Path, tmp_path: Path) -> None:
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())
     for name in ("grafana.json", "alerts.yml", "prometheus.yml"):
-        assert f"atelier/monitoring/dashboards/{name}" in names
+        assert f"atelier/monitoring/provisioning/{name}" in names
     assert "atelier/monitoring/templates/drift.html.j2" in names
     assert "atelier/reporting/templates/style.css" in names

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..storage import refuse_existing, write_text
 
-_FOLDER = Path(__file__).parent / "dashboards"
+_FOLDER = Path(__file__).parent / "provisioning"
 NAMES = ("grafana.json", "alerts.yml", "prometheus.yml")
 
 
