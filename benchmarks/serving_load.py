@@ -1,7 +1,7 @@
 """How many requests a second the service holds, beside LitServe with the same file.
 
-    python -m benchmarks.serving_load --model FILE.onnx [--seconds 60] [--rounds 2] [--quick]
-                                      [--results FILE]
+    python -m benchmarks.serving_load --model FILE.onnx [--seconds 60] [--rounds 2]
+                                      [--probe-seconds 5] [--quick] [--results FILE]
 
 Server and client share the machine's cores and talk over loopback; bodies are 28-pixel PNG files of
 real images. The load has a fixed rate, and latency counts from each request's time
@@ -260,11 +260,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True, help="an exported file")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--probe-seconds", type=float, default=5.0, help="of a load of the search")
     parser.add_argument("--quick", action="store_true", help="short loads: for a first look")
     parser.add_argument("--no-peer", action="store_true", help="atelier alone")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
-    seconds, probe_s, rounds = given.seconds, 5.0, given.rounds
+    seconds, probe_s, rounds = given.seconds, given.probe_seconds, given.rounds
     if given.quick:
         seconds, probe_s, rounds = 5.0, 2.0, 1
     with tempfile.TemporaryDirectory() as folder:
@@ -293,6 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "peer": {} if given.no_peer else pinned_versions("litserve"),
             "model": given.model.name,
             "seconds": seconds,
+            "probe_seconds": probe_s,
             "rounds": rounds,
             "p99_ms": P99_MS,
             "held": [asdict(each) for each in held],
