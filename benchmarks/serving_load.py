@@ -207,7 +207,9 @@ class Benchmark:
             made = system.requests(self._pictures, images)
             texts = [base64.b64encode(each).decode() for each in made]
             requests.write_text(json.dumps(texts), encoding="utf-8")
-            server.load(requests, _FIRST_RATE[images] / 2, self._probe_s / 2)
+            first = server.load(requests, _FIRST_RATE[images] / 2, self._probe_s / 2)
+            if first.statuses != {"200": first.sent}:
+                raise AtelierError(f"{system.name} does not answer: statuses {first.statuses}")
             yield server, requests
 
 
