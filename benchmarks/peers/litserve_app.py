@@ -7,7 +7,7 @@ a picture it expects what the benchmark sends: a gray PNG of the model's size. I
 atelier; the class names are in the file's metadata.
 """
 
-# No `from __future__ import annotations`: LitServe compares the annotation of a request with a class.
+# No `from __future__ import annotations`: LitServe compares the annotation of a request itself.
 
 import argparse
 import base64

@@ -18,6 +18,7 @@ import pytest
 import atelier
 from atelier.errors import AtelierError, ConfigError, LogError, StorageError
 from atelier.monitoring import (
+    Asked,
     Drift,
     PredictionLog,
     Reference,
@@ -98,7 +99,7 @@ def log(tmp_path: Path) -> Callable[..., str]:
             one = SimpleNamespace(probs=said.probs[k : k + 1], embedding=said.embedding[k : k + 1])
             time = start + timedelta(minutes=k)
             rows = logged_predictions(
-                f"{name}{k}", images[k : k + 1], one, time=time, **(options | changes)
+                [Asked(f"{name}{k}")], images[k : k + 1], one, time=time, **(options | changes)
             )
             writer.record(rows)
             if labels is not None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from atelier.monitoring import image_facts, logged_predictions
+from atelier.monitoring import Asked, image_facts, logged_predictions
 from atelier.monitoring.facts import NAMES
 
 SHAPES = st.tuples(
@@ -77,26 +77,26 @@ def test_rows_of_a_request() -> None:
         probs=np.array([[0.7, 0.3], [0.45, 0.55]], np.float32),
         embedding=np.array([[1.5, -2], [0, 4]], np.float32),
     )
+    asked = [Asked("r", 0, image_sha256="x"), Asked("s", 2, client="shop", image_sha256="y")]
     first, second = logged_predictions(
-        "r",
+        asked,
         images,
         answers,
         model="m",
         version="v",
         classes=("a", "b"),
         threshold=0.6,
-        image_indexes=[0, 2],
-        image_sha256=["x", "y"],
     )
     assert (first.predicted, first.unknown, first.image_index) == ("a", False, 0)
     assert (second.predicted, second.unknown, second.image_index) == ("b", True, 2)
+    assert (first.request_id, second.request_id, second.client) == ("r", "s", "shop")
     assert (first.image_sha256, second.image_sha256) == ("x", "y")
     assert second.confidence == pytest.approx(0.55)
     assert first.embedding is not None
     assert np.frombuffer(first.embedding, "<f2").tolist() == [1.5, -2]
     assert len(first.thumbnail or b"") == 64
     bare = logged_predictions(
-        *("r", images, answers),
+        *(asked, images, answers),
         model="m",
         version="v",
         classes=("a", "b"),

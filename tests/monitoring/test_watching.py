@@ -14,7 +14,7 @@ import pytest
 
 from atelier.cli import watching
 from atelier.data import load_dataset
-from atelier.monitoring import PredictionLog, logged_predictions, reference_of
+from atelier.monitoring import Asked, PredictionLog, logged_predictions, reference_of
 from atelier.monitoring.reference import model_at
 
 Call = Callable[..., tuple[int, str, str]]
@@ -34,7 +34,7 @@ def log(tmp_path: Path, own_run: Any) -> Path:
         probs, embedding = answer(one)
         writer.record(
             logged_predictions(
-                f"r{k}", one, SimpleNamespace(probs=probs, embedding=embedding),
+                [Asked(f"r{k}")], one, SimpleNamespace(probs=probs, embedding=embedding),
                 model="shop", version="1", classes=own_run.classes,
                 time=now - timedelta(minutes=k),
             )

@@ -8,9 +8,10 @@ from .findings import Drift, Finding
 from .log import PredictionLog
 from .metrics import ServiceMetrics
 from .reference import Reference, reference_of, reference_path
-from .rows import Gap, LoggedPrediction, logged_predictions
+from .rows import Asked, Gap, LoggedPrediction, logged_predictions
 
 __all__ = [
+    "Asked",
     "Drift",
     "Finding",
     "Gap",

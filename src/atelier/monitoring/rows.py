@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -86,8 +86,26 @@ class AnswersLike(Protocol):
     def embedding(self) -> npt.NDArray[np.float32]: ...
 
 
+class Asked(NamedTuple):
+    """Whose image was answered.
+
+    Attributes:
+        request_id: of the request.
+        image_index: the image's position in it, from 0.
+        client: the name of the key that was used.
+        image_sha256: of the bytes that the client sent, hex, where it was taken.
+        latency_ms: from the request's arrival to the answer.
+    """
+
+    request_id: str
+    image_index: int = 0
+    client: str = ""
+    image_sha256: str = ""
+    latency_ms: float = 0.0
+
+
 def logged_predictions(
-    request_id: str,
+    asked: Sequence[Asked],
     images: npt.NDArray[np.uint8],
     answers: AnswersLike,
     *,
@@ -95,56 +113,48 @@ def logged_predictions(
     version: str,
     classes: Sequence[str],
     threshold: float = 0.0,
-    client: str = "",
-    latency_ms: float = 0.0,
-    image_sha256: Sequence[str] = (),
-    image_indexes: Sequence[int] | None = None,
     time: datetime | None = None,
     embeddings: bool = True,
     thumbnails: bool = True,
 ) -> list[LoggedPrediction]:
-    """The rows of a request's images: arithmetic on whole arrays, some microseconds for an image.
+    """The rows of a batch, of however many requests: arithmetic on whole arrays, some microseconds
+    for an image.
 
     Args:
-        request_id: of the request.
+        asked: N, whose images these are.
         images: (N, C, H, W), as the model was given them.
         answers: of the model to them.
         model: by what name it was asked for.
         version: of the model.
         classes: K names, in the order of the probabilities.
         threshold: below which confidence the answer was "unknown".
-        client: the name of the key that was used.
-        latency_ms: from the request's arrival to the answer.
-        image_sha256: N digests of the bytes that the client sent, where they were taken.
-        image_indexes: the positions of the images in their request, where some could not be read.
         time: when they were answered; None is now.
         embeddings: keep them: without, drift of what the model sees cannot be tested.
         thumbnails: keep the grids of 8 x 8 gray values: without, drift of the pictures is tested by
             their few other statistics alone.
     """
-    probs = np.asarray(answers.probs, np.float32)
-    best = probs.argmax(axis=1)
+    best = answers.probs.argmax(axis=1).tolist()
     facts = image_facts(images)
     vectors = answers.embedding.astype("<f2") if embeddings else None
     time = time or datetime.now(UTC)
-    indexes = range(len(images)) if image_indexes is None else image_indexes
+    shares, stats = answers.probs.tolist(), facts.stats.tolist()
     return [
         LoggedPrediction(
-            request_id=request_id,
-            image_index=index,
+            request_id=one.request_id,
+            image_index=one.image_index,
             time=time,
             model=model,
             version=version,
-            client=client,
+            client=one.client,
             predicted=classes[best[row]],
-            confidence=float(probs[row, best[row]]),
-            unknown=bool(probs[row, best[row]] < threshold),
-            probs=probs[row].tolist(),
+            confidence=shares[row][best[row]],
+            unknown=shares[row][best[row]] < threshold,
+            probs=shares[row],
             embedding=None if vectors is None else vectors[row].tobytes(),
-            image_stats=facts.stats[row].tolist(),
+            image_stats=stats[row],
             thumbnail=facts.thumbnails[row].tobytes() if thumbnails else None,
-            latency_ms=latency_ms,
-            image_sha256=image_sha256[row] if image_sha256 else "",
+            latency_ms=one.latency_ms,
+            image_sha256=one.image_sha256,
         )
-        for row, index in enumerate(indexes)
+        for row, one in enumerate(asked)
     ]

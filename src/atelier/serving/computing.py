@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +24,7 @@ from .uploads import check_image
 
 if TYPE_CHECKING:
     from ..monitoring.log import PredictionLog
-    from ..monitoring.rows import LoggedPrediction
+    from ..monitoring.rows import Asked
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER_BYTES = 33
@@ -80,7 +79,7 @@ class Computation:
             images = [batch[at] for at in good]
             inverted = [image.inverted for image in loaded if isinstance(image, LoadedImage)]
             found = _ranked(model, images, answers, inverted)
-            result.logged = self._record(model, images, pixels, answers, found)
+            result.logged = self._record(model, images, pixels, answers)
         ranked = iter(found)
         result.answers = [image if isinstance(image, Problem) else next(ranked) for image in loaded]
         return result
@@ -91,21 +90,25 @@ class Computation:
         images: Sequence[Image],
         pixels: npt.NDArray[np.uint8],
         answers: Answers,
-        found: Sequence[ImageAnswer],
     ) -> Future[bool] | None:
         if self._log is None:
             return None
         wanted = [at for at, image in enumerate(images) if image.request.log]
         if not wanted:
             return None
+        from ..monitoring.rows import logged_predictions
+
+        now = time.monotonic()
         return self._log.record(
-            _rows(
-                model,
-                [images[at] for at in wanted],
+            logged_predictions(
+                [_asked(images[at], now) for at in wanted],
                 pixels[wanted],
-                answers.probs[wanted],
-                answers.embedding[wanted] if self._embeddings else None,
-                [found[at].unknown for at in wanted],
+                Answers(*(part[wanted] for part in answers)),
+                model=model.name,
+                version=model.version,
+                classes=model.model.classes,
+                threshold=model.model.threshold,
+                embeddings=self._embeddings,
             )
         )
 
@@ -150,39 +153,13 @@ def _ranked(
     ]
 
 
-def _rows(
-    model: ServedModel,
-    images: Sequence[Image],
-    pixels: npt.NDArray[np.uint8],
-    probs: npt.NDArray[np.float32],
-    embeddings: npt.NDArray[np.float32] | None,
-    unknown: Sequence[bool],
-) -> list[LoggedPrediction]:
-    from ..monitoring.facts import image_facts
-    from ..monitoring.rows import LoggedPrediction
+def _asked(image: Image, now: float) -> Asked:
+    from ..monitoring.rows import Asked
 
-    facts = image_facts(pixels)
-    vectors = None if embeddings is None else embeddings.astype("<f2")
-    best = probs.argmax(axis=1).tolist()
-    now, monotonic = datetime.now(UTC), time.monotonic()
-    shares, stats = probs.tolist(), facts.stats.tolist()
-    return [
-        LoggedPrediction(
-            request_id=image.request.request_id,
-            image_index=image.index,
-            time=now,
-            model=model.name,
-            version=model.version,
-            client=image.request.client,
-            predicted=model.model.classes[best[at]],
-            confidence=shares[at][best[at]],
-            unknown=unknown[at],
-            probs=shares[at],
-            embedding=None if vectors is None else vectors[at].tobytes(),
-            image_stats=stats[at],
-            thumbnail=facts.thumbnails[at].tobytes(),
-            latency_ms=1000 * (monotonic - image.request.arrived),
-            image_sha256=hashlib.sha256(image.data).hexdigest(),
-        )
-        for at, image in enumerate(images)
-    ]
+    return Asked(
+        image.request.request_id,
+        image.index,
+        image.request.client,
+        hashlib.sha256(image.data).hexdigest(),
+        1000 * (now - image.request.arrived),
+    )
