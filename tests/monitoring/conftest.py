@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from atelier.monitoring import LoggedPrediction, logged_predictions
+from atelier.monitoring import Asked, LoggedPrediction, logged_predictions
 
 CLASSES = ("Bag", "Coat", "Dress")
 
@@ -34,7 +34,10 @@ def rows_of() -> Callable[..., list[LoggedPrediction]]:
         images = rng.integers(0, 256, (n, 1, 9, 9), dtype=np.uint8)
         options: dict[str, Any] = {"model": "shop", "version": "1", "classes": CLASSES}
         options["time"] = datetime.now(UTC)
-        return logged_predictions(request_id, images, answers, **(options | changes))
+        sent = {name: changes.pop(name) for name in ("client", "latency_ms") if name in changes}
+        digests = changes.pop("image_sha256", [""] * n)
+        asked = [Asked(request_id, k, image_sha256=digests[k], **sent) for k in range(n)]
+        return logged_predictions(asked, images, answers, **(options | changes))
 
     return rows_of
 

@@ -93,13 +93,17 @@ def log(tmp_path: Path) -> Callable[..., str]:
     ) -> str:
         said = answers(images)
         options: dict[str, Any] = {"model": "shop", "version": "1", "classes": CLASSES}
-        start = changes.pop("start", START)
+        start, sha256 = changes.pop("start", START), changes.pop("image_sha256", "")
         writer = PredictionLog(url)
         for k in range(len(images)):
             one = SimpleNamespace(probs=said.probs[k : k + 1], embedding=said.embedding[k : k + 1])
             time = start + timedelta(minutes=k)
             rows = logged_predictions(
-                [Asked(f"{name}{k}")], images[k : k + 1], one, time=time, **(options | changes)
+                [Asked(f"{name}{k}", image_sha256=sha256)],
+                images[k : k + 1],
+                one,
+                time=time,
+                **(options | changes),
             )
             writer.record(rows)
             if labels is not None:
@@ -202,7 +206,7 @@ def test_stretches_of_time_models_and_versions(
 
 def test_one_file_sent_often_counts_once(log: Callable[..., str], reference: Reference) -> None:
     images, _ = drawn(80, 7)
-    url = log(images, image_sha256=["a" * 64])
+    url = log(images, image_sha256="a" * 64)
     with pytest.raises(LogError, match=r"too few predictions of shop.*got 1;"):
         atelier.drift(url, reference)
     log(images, name="s", start=START + timedelta(days=1))
