@@ -8,8 +8,6 @@ import json
 import os
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,144 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import atelier
-from atelier.exported import load_export
 from atelier.serving.keys import add_key
-from atelier.serving.limits import Limits
 from atelier.serving.settings import ServeSettings
+from tests.serving.browsing import CHROMIUM, answer, choose, choose_many, width_of
 from tests.serving.tiny_export import CLASSES, write_tiny_export
 from tests.serving.wire import get, status_of, talk, whole_service
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
 pytestmark = pytest.mark.skipif(
     not os.access(CHROMIUM, os.X_OK), reason="there is no Chromium on this machine"
 )
-PATIENCE_MS = 20_000
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Exports, the log and temporary files of the service, and pictures."""
-    return tmp_path_factory.mktemp("page")
-
-
-@pytest.fixture(scope="module")
-def garments(folder: Path) -> list[Path]:
-    """A PNG of each of a few images of the sample, none of which is dark all over."""
-    images = atelier.load_dataset("fashion-mnist-sample").test.images[:4]
-    paths = [folder / f"garment {number}.png" for number in range(len(images))]
-    for path, image in zip(paths, images, strict=True):
-        Image.fromarray(image[0]).save(path)
-    return paths
-
-
-@pytest.fixture(scope="module")
-def black(folder: Path) -> Path:
-    """Of which the tiny model cannot say anything."""
-    path = folder / "black.png"
-    Image.fromarray(np.zeros((28, 28), np.uint8)).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    """Where a service of two models is, whose temporary files would lie in `folder`."""
-    settings = ServeSettings(
-        models={
-            "garments": write_tiny_export(folder / "garments.onnx", threshold=0.5),
-            "others": write_tiny_export(folder / "others.onnx", seed=1),
-        },
-        port=0,
-        workers=1,
-        log=f"sqlite:///{folder}/log.sqlite",
-        log_wait_ms=1000,
-        limits=Limits(max_images=2, max_image_bytes=200_000),
-    )
-    (folder / "temporary").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tempfile, "tempdir", str(folder / "temporary"))
-        with whole_service(settings) as (host, port):
-            yield f"http://{host}:{port}/"
-        assert list((folder / "temporary").iterdir()) == []
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A Chromium with a profile of its own, and a camera that shows a moving pattern."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
-    """A function that opens the page anew. Whatever a page asks of others than the service, and any
-    error in its scripts, fails the test."""
-    contexts, elsewhere = [], []
-
-    def visit(*, width: int = 1100, height: int = 800, dark: bool = False) -> Any:
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            accept_downloads=True,
-        )
-        context.set_default_timeout(PATIENCE_MS)
-        contexts.append(context)
-        page = context.new_page()
-        page.on(
-            "request",
-            lambda request: (
-                request.url.startswith((address, "blob:")) or elsewhere.append(request.url)
-            ),
-        )
-        page.on("pageerror", lambda error: elsewhere.append(str(error)))
-        page.goto(address)
-        page.locator("atelier-picture .choose").wait_for()
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert elsewhere == []
-
-
-def choose(page: Any, path: Path) -> None:
-    """Choose one picture, and wait for what the page says of it."""
-    page.set_input_files("atelier-picture .file", path)
-    page.locator("atelier-picture :is(.verdict, .failed)").wait_for()
-
-
-def choose_many(page: Any, paths: list[Path]) -> None:
-    """Choose many pictures, and wait for the table."""
-    page.get_by_role("tab", name="Many pictures").click()
-    page.set_input_files("atelier-pictures .files", paths)
-    page.locator("atelier-pictures .csv").wait_for()
-
-
-def answer(folder: Path, path: Path, model: str = "garments") -> tuple[str, float]:
-    """The likeliest class of a picture and its probability."""
-    export = load_export(folder / f"{model}.onnx", threads=1)
-    (probs,) = export.answer(export.read(path).pixels[None]).probs
-    return CLASSES[int(probs.argmax())], float(probs.max())
-
-
-def width_of(page: Any) -> list[int]:
-    return page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
 
 
 def test_a_picture_gets_its_classes(visit: Any, folder: Path, garments: list[Path]) -> None:
