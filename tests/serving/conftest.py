@@ -98,6 +98,8 @@ def visit(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
             ),
         )
         page.on("pageerror", lambda error: elsewhere.append(str(error)))
+        # A chooser that opens before the browser has heard that somebody listens is lost: listen now.
+        page.on("filechooser", lambda _: None)
         page.goto(address)
         page.locator("atelier-picture .choose").wait_for()
         return page
