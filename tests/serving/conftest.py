@@ -98,7 +98,7 @@ def visit(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
             ),
         )
         page.on("pageerror", lambda error: elsewhere.append(str(error)))
-        # A chooser that opens before the browser has heard that somebody listens is lost: listen now.
+        # A chooser that opens before the browser knows of a listener is lost: have one now.
         page.on("filechooser", lambda _: None)
         page.goto(address)
         page.locator("atelier-picture .choose").wait_for()
