@@ -44,6 +44,7 @@ from typing import Any, TypeVar
 from PIL import Image, ImageOps
 
 from atelier.config import PhotosConfig
+from atelier.cores import usable_cores
 from atelier.data import load_dataset
 from atelier.data.photo_files import list_photos
 from atelier.devices import describe_machine, resolve_device
@@ -248,7 +249,7 @@ def main(arguments: list[str] | None = None) -> int:
                 },
                 options.rounds,
             )
-        cores = len(os.sched_getaffinity(0))
+        cores = len(usable_cores())
         summary = summarize(readings, starts, epochs, cores)
         write_json(
             options.results,

@@ -115,7 +115,7 @@ def test_turns_go_there_and_back(finished_run, finished_export, monkeypatch):
         return {**dict.fromkeys(quantities, len(seen)), "images_per_s": {"1": len(seen)}}
 
     monkeypatch.setattr(entry, "measure_apart", measure)
-    monkeypatch.setattr(entry, "_cores", lambda: [4, 5])
+    monkeypatch.setattr(entry, "usable_cores", lambda: [4, 5])
     options = {"threads": (1, 2), "batch_sizes": (1,), "rounds": 3, "progress": False}
     bench = atelier.bench([finished_run, finished_export], **options)
     there = [("run", 1, 1), ("run", 2, 2), ("onnx", 1, 1), ("onnx", 2, 2)]

@@ -67,9 +67,6 @@ def test_a_new_version_takes_the_place_of_the_old() -> None:
     metrics = ServiceMetrics()
     for version in ("1", "2", "2"):
         metrics.model_loaded("shop", version)
-    metrics.model_loaded("lab", "7")
-    metrics.model_removed("lab")
-    metrics.model_removed("lab")
     shown = [key for key in samples(metrics) if key[0] == "atelier_model_info"]
     assert shown == [("atelier_model_info", "model=shop", "version=2")]
 

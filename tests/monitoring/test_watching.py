@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from atelier.cli import watching
+from atelier.cli import application
 from atelier.data import load_dataset
 from atelier.monitoring import Asked, PredictionLog, logged_predictions, reference_of
 from atelier.monitoring.reference import model_at
@@ -46,7 +46,7 @@ def log(tmp_path: Path, own_run: Any) -> Path:
 def test_the_default_log_is_that_of_the_service() -> None:
     from atelier.serving.settings import DEFAULT_LOG
 
-    assert DEFAULT_LOG == watching._LOG
+    assert DEFAULT_LOG == application.DEFAULT_LOG
 
 
 def test_drift(call: Call, log: Path, own_run: Any, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ..cores import usable_cores
 from ..errors import ConfigError, did_you_mean
 from ..progress import progress_bar
 from ..storage import write_json
@@ -173,7 +174,7 @@ class _Stage:
             "kind": contender.kind,
             "path": str(contender.path),
             "threads": threads,
-            "cores": _cores()[-threads:],
+            "cores": usable_cores()[-threads:],
             "image": str(self._image),
             "pixels": str(self._shared),
             "batch_sizes": self._plan.batch_sizes,
@@ -213,7 +214,7 @@ def _notes(measured: Sequence[Measured], plan: _Plan, load: float | None) -> lis
         notes.append(
             f"with fewer than {FEWEST_ROUNDS} rounds no difference in speed can be told from chance"
         )
-    if load is not None and load > _BUSY * max(1, len(_cores())):
+    if load is not None and load > _BUSY * len(usable_cores()):
         notes.append(
             f"the machine had other work when this began (a load of {load:.1f}): on an idle one "
             "all is faster, and the rounds lie closer together"
@@ -248,16 +249,8 @@ def _load() -> float | None:
         return None
 
 
-def _cores() -> list[int]:
-    """The cores that this process may use; none where the system pins no process."""
-    try:
-        return sorted(os.sched_getaffinity(0))
-    except AttributeError:  # on other systems than Linux
-        return []
-
-
 def _threads(threads: Sequence[int] | None) -> tuple[int, ...]:
-    most = len(_cores()) or os.cpu_count() or 1
+    most = len(usable_cores())
     if threads is None:
         return (1,) if most == 1 else (1, most)
     for count in threads:

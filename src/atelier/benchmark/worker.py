@@ -7,12 +7,13 @@ standard output: one as soon as the first image is answered, one at the end.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..cores import keep_to
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,8 +49,7 @@ def main(argument: str) -> None:
 
 
 def _measure(spec: dict[str, Any]) -> None:
-    if spec["cores"]:
-        os.sched_setaffinity(0, spec["cores"])
+    keep_to(spec["cores"])
     opened = (_open_run if spec["kind"] == "run" else _open_export)(spec["path"], spec["threads"])
     opened.answer(opened.read(spec["image"])[None])
     _say(answered=True)

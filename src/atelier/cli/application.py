@@ -33,5 +33,7 @@ Overrides = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")]
+# As of `serving.settings`, which takes too long to import for the help.
+DEFAULT_LOG = "sqlite:///runs/served/predictions.sqlite"
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

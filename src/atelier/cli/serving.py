@@ -8,9 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .application import Quiet, app
-
-_LOG = "sqlite:///runs/served/predictions.sqlite"
+from .application import DEFAULT_LOG, Quiet, app
 
 
 @app.command()
@@ -33,7 +31,7 @@ def serve(
     log: Annotated[
         str,
         typer.Option(metavar="URL", help="sqlite:///FILE or postgresql+psycopg://..., or none."),
-    ] = _LOG,
+    ] = DEFAULT_LOG,
     retention_days: Annotated[
         float | None,
         typer.Option(

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .application import AsJson, Device, Overwrite, Quiet, app
+from .application import DEFAULT_LOG, AsJson, Device, Overwrite, Quiet, app
 
 log_app = typer.Typer(help="Delete from the prediction log.", rich_markup_mode=None)
 
@@ -30,7 +30,6 @@ LogData = Annotated[
         show_default=False,
     ),
 ]
-_LOG = "sqlite:///runs/served/predictions.sqlite"  # where `atelier serve` puts it
 _AGO = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -44,7 +43,7 @@ def drift(
             help="What the answers should look like: the model's held-out images.",
         ),
     ],
-    log: Log = _LOG,
+    log: Log = DEFAULT_LOG,
     since: Annotated[
         str | None,
         typer.Option(
@@ -119,7 +118,7 @@ def dashboards(
 @log_app.command()
 def prune(
     days: Annotated[float, typer.Option(min=0, help="Delete what is older; 0 deletes all.")],
-    log: Log = _LOG,
+    log: Log = DEFAULT_LOG,
     quiet: Quiet = False,
 ) -> None:
     """Delete old predictions; a service may go on writing."""
@@ -131,7 +130,7 @@ def prune(
 @log_app.command()
 def delete(
     request_id: Annotated[str, typer.Argument(help="As the service has answered it.")],
-    log: Log = _LOG,
+    log: Log = DEFAULT_LOG,
 ) -> None:
     """Delete everything of one request."""
     from ..monitoring import delete_request

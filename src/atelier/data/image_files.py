@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from ..cores import usable_cores
 from ..errors import ImageError
 from .images import Invert, LoadedImage, read_image
 
@@ -39,7 +39,7 @@ def read_in_batches(
     """
     channels, height, width = image_shape
     left = iter(map(str, paths))
-    pool = ThreadPoolExecutor(available_cores(), "images")
+    pool = ThreadPoolExecutor(len(usable_cores()), "images")
 
     def read(path: str) -> LoadedImage:
         return read_image(path, channels=channels, image_size=(height, width), invert=invert)
@@ -67,11 +67,3 @@ def read_in_batches(
                     yield loaded
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def available_cores() -> int:
-    """Of this machine, those that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # on other systems than Linux
-        return os.cpu_count() or 1

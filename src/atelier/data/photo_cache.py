@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..cores import usable_cores
 from ..errors import ImageError, StorageError
 from ..progress import progress_bar
 from ..storage import atomic_path, explained
@@ -110,7 +111,7 @@ def read_photos(
                 return found
             refresh = _Refresh(folder, encoded, status, shape)
             try:
-                refresh.read(paths, workers or _cores(), progress=progress)
+                refresh.read(paths, workers or len(usable_cores()), progress=progress)
                 return refresh.publish()
             finally:
                 refresh.close()
@@ -382,10 +383,3 @@ def _lock(folder: Path, *, say: bool) -> Iterator[None]:
 def _reason(error: ImageError) -> str:
     """Why a file is bad, in one line that does not name it again."""
     return str(error).removeprefix("the image ").removeprefix("is ")
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # on other systems than Linux
-        return os.cpu_count() or 1

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..data.image_files import available_cores
+from ..cores import usable_cores
 from ..data.images import Invert, LoadedImage, read_image
 from ..errors import ExportError
 from ..extras import require
@@ -153,7 +153,7 @@ def load_export(path: str | Path, *, threads: int | None = None) -> ExportedMode
 def _start_onnx(path: Path, sealed: Sealed, threads: int | None) -> _Engine:
     runtime = require("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads or available_cores()
+    options.intra_op_num_threads = threads or len(usable_cores())
     options.inter_op_num_threads = 1
     # Threads that spin while they wait are fast on an idle machine, and take the cores from whoever
     # decodes the next images on a busy one.

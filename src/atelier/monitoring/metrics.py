@@ -195,12 +195,6 @@ class ServiceMetrics:
         self._versions[model] = version
         self._info.labels(model, version).set(1)
 
-    def model_removed(self, model: str) -> None:
-        """`model` answers no more."""
-        version = self._versions.pop(model, None)
-        if version is not None:
-            self._info.remove(model, version)
-
     def log_written(self, rows: int) -> None:
         """So many more predictions are in the log."""
         self._written.inc(rows)

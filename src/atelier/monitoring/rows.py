@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..exported import Answers
 from .facts import image_facts
 
 
@@ -76,16 +77,6 @@ class Gap:
         )
 
 
-class AnswersLike(Protocol):
-    """What a model answers: (N, K) calibrated probabilities and (N, D) embeddings."""
-
-    @property
-    def probs(self) -> npt.NDArray[np.float32]: ...
-
-    @property
-    def embedding(self) -> npt.NDArray[np.float32]: ...
-
-
 class Asked(NamedTuple):
     """Whose image was answered.
 
@@ -107,7 +98,7 @@ class Asked(NamedTuple):
 def logged_predictions(
     asked: Sequence[Asked],
     images: npt.NDArray[np.uint8],
-    answers: AnswersLike,
+    answers: Answers,
     *,
     model: str,
     version: str,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
 import queue
 import threading
 import time
@@ -19,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from ..cores import keep_to, usable_cores
 from .registry import ServedModel
 
 _log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Batcher(Generic[I, A]):
         self._compute, self._finished = compute, finished
         self._max_batch, self._max_delay_s = max_batch, max_delay_s
         self._lines: dict[ServedModel, _Line[I]] = {}
-        cores = _cores()
+        cores = usable_cores()
         count = workers or len(cores)
         several = count > 1 and len(cores) > 1
         # From the last core down: other programs tend to crowd on the first.
@@ -223,7 +223,7 @@ class Batcher(Generic[I, A]):
 
     def _work(self, worker: _Worker[I]) -> None:
         if worker.core is not None:
-            _pin(worker.core)
+            keep_to([worker.core])
         while (work := worker.inbox.get()) is not None:
             model, batch = work
             answers: A | BaseException
@@ -241,18 +241,3 @@ class Batcher(Generic[I, A]):
         self._idle.append(worker)
         self._dispatch()  # before the answers are sent: the worker need not wait for that
         self._finished(batch, answers)
-
-
-def _cores() -> list[int]:
-    try:
-        return sorted(os.sched_getaffinity(0))
-    except AttributeError:  # on other systems than Linux
-        return list(range(os.cpu_count() or 1))
-
-
-def _pin(core: int) -> None:
-    """Keep the calling thread on one core, where the system lets it."""
-    try:
-        os.sched_setaffinity(0, {core})
-    except (AttributeError, OSError) as error:
-        _log.debug("a worker is not pinned to core %d: %s", core, error)

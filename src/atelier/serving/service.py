@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import PIL.Image
 
+from ..cores import usable_cores
 from ..data.images import LoadedImage
 from ..errors import LogError
 from .batching import Batcher
@@ -104,7 +104,7 @@ class Service:
         await asyncio.to_thread(self.load)
         self._loop = asyncio.get_running_loop()
         # Large images are decoded here, where they keep no small one waiting.
-        self._decoders = ThreadPoolExecutor(_cores(), "decoder")
+        self._decoders = ThreadPoolExecutor(len(usable_cores()), "decoder")
         self._watcher = ThreadPoolExecutor(1, "models")
         self._batcher.start()
         self._running = True
@@ -354,10 +354,3 @@ def _log_away() -> Problem:
 
 def _soon(seconds: int = 1) -> dict[str, str]:
     return {"Retry-After": str(seconds)}
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # on other systems than Linux
-        return os.cpu_count() or 1
