@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from atelier.reporting import save_png
-from atelier.reporting.canvas import MARKERS, PALETTE, figure, percent_axis, plain, tidy
+from atelier.drawing.canvas import MARKERS, PALETTE, figure, percent_axis, plain, save_png, tidy
 
 from .measurements import Measurements
 from .peers import PEERS

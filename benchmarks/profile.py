@@ -40,8 +40,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from atelier.config import Recipe
 from atelier.devices import describe_machine
-from atelier.errors import AtelierError
-from atelier.reporting.canvas import (
+from atelier.drawing.canvas import (
     BLUE,
     GRAY,
     GREEN,
@@ -55,6 +54,7 @@ from atelier.reporting.canvas import (
     plain,
     save_png,
 )
+from atelier.errors import AtelierError
 from atelier.storage import write_json
 from atelier.training.entry import resolve_recipe
 from benchmarks.ceilings import (

@@ -122,7 +122,7 @@ def picture(results: list[Measurement], side: int, file: Path) -> None:
     # Here, for the measured processes import this module too.
     from matplotlib.ticker import EngFormatter, NullLocator, StrMethodFormatter
 
-    from atelier.reporting.canvas import GRAY, MARKERS, PALETTE, figure, save_png, tidy
+    from atelier.drawing.canvas import GRAY, MARKERS, PALETTE, figure, save_png, tidy
 
     base = baselines(results, side)
     against_images = [(r.images, r) for r in results if r.side == side]

@@ -156,3 +156,21 @@ def test_an_image_of_background_alone_does_not_change_by_a_shift(finished_run):
     card = card.model_copy(update={"shift_average": True})
     averaged = Predictor(finished_run.model(), card, device="cpu").logits(images)
     assert np.allclose(averaged, plain, atol=1e-5)
+
+
+def test_the_head_makes_the_logits_of_the_embedding(finished_run):
+    predictor = Predictor.of_run(finished_run, device="cpu")
+    images = atelier.load_dataset("fashion-mnist-sample").test.images[:300]
+    seen: list[int] = []
+    logits, embedding = predictor.outputs(images, on_done=seen.append)
+    head = finished_run.model().head
+    again = head(torch.from_numpy(embedding)).detach().numpy()
+    np.testing.assert_allclose(again, logits, atol=1e-4)
+    np.testing.assert_allclose(predictor.logits(images), logits, atol=1e-5)
+    assert seen[-1] == len(images)
+
+
+def test_a_part_of_a_network_has_no_embedding(finished_run):
+    features = Predictor(finished_run.model().features, finished_run.card, device="cpu")
+    with pytest.raises(TypeError, match="no embedding"):
+        features.outputs(atelier.load_dataset("fashion-mnist-sample").test.images[:300])

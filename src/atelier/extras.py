@@ -9,15 +9,20 @@ from .errors import ExtraError
 
 # Of a library that stands in several extras, the one that most of atelier needs it for.
 EXTRAS = {
+    "captum": "explain",
+    "cleanlab": "audit",
     "fastapi": "serve",
     "gradio": "serve",
     "httptools": "serve",
     "jinja2": "train",
     "matplotlib": "train",
+    "mlflow": "track",
     "onnx": "export",
     "onnxruntime": "runtime",
     "onnxscript": "export",
     "onnxslim": "export",
+    "optuna": "tune",
+    "plotly": "dashboard",
     "prometheus_client": "monitor",
     "psycopg": "postgres",
     "pyarrow": "parquet",
@@ -30,6 +35,7 @@ EXTRAS = {
     "timm": "train",
     "torch": "train",
     "torchvision": "train",
+    "umap": "explain",
     "uvicorn": "serve",
     "uvloop": "serve",
 }

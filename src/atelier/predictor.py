@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from .data.image_files import read_in_batches
 from .data.images import Invert
 from .devices import keep_freed_memory, resolve_device
 from .errors import ImageError
+from .models import Classifier
 from .predictions import Predictions
 from .runs import ModelCard, Run
 
@@ -37,6 +38,27 @@ class FileLogits(NamedTuple):
     path: str
     logits: npt.NDArray[np.float32]
     inverted: bool
+
+
+class InSlices(Protocol):
+    """Images that are read slice by slice."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: slice, /) -> npt.NDArray[np.uint8]: ...
+
+
+class Outputs(NamedTuple):
+    """What a network says about N images.
+
+    Attributes:
+        logits: (N, K) float32.
+        embedding: (N, D) float32, what the head sees; like the logits the mean over the views that
+            the run judges by.
+    """
+
+    logits: npt.NDArray[np.float32]
+    embedding: npt.NDArray[np.float32]
 
 
 class PixelClassifier(nn.Module):
@@ -67,6 +89,14 @@ class PixelClassifier(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """(N, C, H, W) uint8 to (N, K) logits."""
         return self.mean(self.model(self.views(pixels)))
+
+    def outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) uint8 to (N, K) logits and the (N, D) embeddings that the head, which is
+        linear, makes them of."""
+        if not isinstance(self.model, Classifier):
+            raise TypeError(f"{type(self.model).__name__} has no embedding")
+        embedding: Tensor = self.model.features(self.views(pixels))
+        return self.mean(self.model.head(embedding)), self.mean(embedding)
 
     def views(self, pixels: Tensor) -> Tensor:
         """(N, C, H, W) uint8 to (V * N, C, H, W) normalized floats: all images in each view."""
@@ -118,16 +148,43 @@ class Predictor:
         self, images: npt.NDArray[np.uint8], batch_size: int | None = None
     ) -> npt.NDArray[np.float32]:
         """(N, K) logits of (N, C, H, W) bytes; None is a batch that fits any memory."""
-        batch_size = batch_size or self._batch_size
-        parts = []
-        for start in range(0, len(images), batch_size):
-            # A copy: torch wants to own writable memory, and the data may be a read-only map.
-            batch = torch.from_numpy(np.array(images[start : start + batch_size]))
-            parts.append(self.pixels(batch.to(self.device)).float().cpu())
+        parts = [self.pixels(batch).float().cpu() for _, batch in self._batches(images, batch_size)]
         if not parts:
             return np.empty((0, len(self.card.classes)), np.float32)
         result: npt.NDArray[np.float32] = torch.cat(parts).numpy()
         return result
+
+    @torch.inference_mode()
+    def outputs(
+        self,
+        images: npt.NDArray[np.uint8] | InSlices,
+        *,
+        on_done: Callable[[int], None] | None = None,
+    ) -> Outputs:
+        """Logits and embeddings of (N, C, H, W) bytes.
+
+        Args:
+            images: N of them, at least one.
+            on_done: told after each batch how many are done.
+        """
+        logits, embeddings = [], []
+        for end, batch in self._batches(images):
+            of_batch, embedding = self.pixels.outputs(batch)
+            logits.append(of_batch.float().cpu())
+            embeddings.append(embedding.float().cpu())
+            if on_done is not None:
+                on_done(end)
+        return Outputs(torch.cat(logits).numpy(), torch.cat(embeddings).numpy())
+
+    def _batches(
+        self, images: npt.NDArray[np.uint8] | InSlices, batch_size: int | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The images on the device, in batches, each with the position of its end."""
+        batch_size = batch_size or self._batch_size
+        for start in range(0, len(images), batch_size):
+            # A copy: torch wants to own writable memory, and the data may be a read-only map.
+            batch = torch.from_numpy(np.array(images[start : start + batch_size]))
+            yield start + len(batch), batch.to(self.device)
 
     def predict_split(self, split: ImageSplit) -> Predictions:
         """Predictions for labeled images."""

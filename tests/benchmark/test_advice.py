@@ -9,7 +9,7 @@ from atelier.benchmark.advice import advise
 from atelier.benchmark.contenders import Contender
 from atelier.benchmark.picture import bench_figure
 from atelier.benchmark.result import Bench, Measured, Rounds, Speed, rate, size
-from atelier.reporting.canvas import png_bytes
+from atelier.drawing.canvas import png_bytes
 
 
 def contender(name, *, precision="float32", size_bytes=1_690_000, kind="onnx"):

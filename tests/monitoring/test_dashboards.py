@@ -180,4 +180,4 @@ def test_the_files_are_in_the_wheel(repository: Path, tmp_path: Path) -> None:
     for name in ("grafana.json", "alerts.yml", "prometheus.yml"):
         assert f"atelier/monitoring/provisioning/{name}" in names
     assert "atelier/monitoring/templates/drift.html.j2" in names
-    assert "atelier/reporting/templates/style.css" in names
+    assert "atelier/drawing/templates/style.css" in names

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.text import Text
 
 from atelier import reporting
+from atelier.drawing.canvas import png_bytes, save_png
 from atelier.evaluation import compare_predictions, evaluate_predictions
 from tests.reporting.fakes import FakeRun, make_dataset, make_images, make_predictions
 
@@ -64,7 +65,7 @@ def test_color_images_are_drawn_in_color():
     images = np.zeros((4, 3, 8, 8), np.uint8)
     images[:, 0] = 255
     drawn = reporting.samples_per_class(images, np.zeros(4, np.int64), ("red",))
-    reporting.png_bytes(drawn)
+    png_bytes(drawn)
     pixels = np.asarray(drawn.canvas.buffer_rgba())[..., :3].reshape(-1, 3)
     assert (pixels == (255, 0, 0)).all(axis=1).any()
 
@@ -108,7 +109,7 @@ def test_curves_bear_epochs_that_measured_nothing():
         {"epoch": 1, "train/loss": 1.0, "validation/accuracy": None},
         {"epoch": 2, "train/loss": float("nan"), "validation/accuracy": 0.5},
     ]
-    assert reporting.png_bytes(reporting.training_curves({"a": rows}))
+    assert png_bytes(reporting.training_curves({"a": rows}))
 
 
 def test_a_class_without_images_has_its_row():
@@ -128,8 +129,7 @@ def test_the_same_data_give_the_same_bytes_and_no_figure_is_left_in_pyplot():
     dataset = make_dataset()
     predictions = make_predictions(dataset)
     first, second = (
-        reporting.png_bytes(reporting.sample_predictions(dataset.test.images, predictions))
-        for _ in range(2)
+        png_bytes(reporting.sample_predictions(dataset.test.images, predictions)) for _ in range(2)
     )
     assert first == second
     assert first.startswith(b"\x89PNG")
@@ -139,6 +139,6 @@ def test_the_same_data_give_the_same_bytes_and_no_figure_is_left_in_pyplot():
 
 def test_a_png_is_written_whole_or_not_at_all(tmp_path):
     drawn = reporting.training_curves({"a": FakeRun().history})
-    path = reporting.save_png(drawn, tmp_path / "new" / "curves.png")
+    path = save_png(drawn, tmp_path / "new" / "curves.png")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert [p.name for p in path.parent.iterdir()] == ["curves.png"]

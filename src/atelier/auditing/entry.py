@@ -9,9 +9,9 @@ from ..config import Recipe
 from ..data import obtain_dataset
 from ..data.balance import balance_warnings
 from ..data.duplicates import find_pairs
+from ..drawing.canvas import save_png
 from ..errors import ConfigError
 from ..recipes import get_recipe
-from ..reporting.canvas import save_png
 from ..runs import Run
 from .collection import Collection
 from .findings import Audit, SmallPhoto, ranked_pairs

@@ -61,18 +61,11 @@ def find_lookalikes(
     return Lookalikes(first[chosen], nearest[chosen], distance[chosen])
 
 
-@torch.inference_mode()
 def _embeddings(collection: Collection, predictor: Predictor, *, progress: bool) -> torch.Tensor:
     """(N, D) embeddings of length 1, around the mean."""
-    parts = []
     with progress_bar("embeddings", len(collection), show=progress) as bar:
-        for start in range(0, len(collection), _BATCH):
-            batch = torch.from_numpy(np.array(collection[start : start + _BATCH]))
-            images = predictor.normalize(batch.to(predictor.device))
-            features = predictor.model.get_submodule("features")
-            parts.append(features(images).float())
-            bar.update(min(start + _BATCH, len(collection)))
-    embedded = torch.cat(parts)
+        outputs = predictor.outputs(collection, on_done=bar.update)
+    embedded = torch.from_numpy(outputs.embedding).to(predictor.device)
     embedded -= embedded.mean(dim=0)
     return torch.nn.functional.normalize(embedded, dim=1)
 

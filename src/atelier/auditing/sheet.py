@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..reporting.canvas import (
+from ..drawing.canvas import (
     GRAY,
     INK,
     PALE,

@@ -149,7 +149,7 @@ def save(result: Bench, folder: Path) -> None:
         StorageError: no space or no permission.
     """
     write_json(folder / "bench.json", result.to_dict())
-    from ..reporting.canvas import save_png
+    from ..drawing.canvas import save_png
     from .picture import bench_figure
 
     save_png(bench_figure(result), folder / "bench.png")

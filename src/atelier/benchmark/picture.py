@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from ..drawing.canvas import GRAY, MARKERS, PALETTE, figure, plain, tidy
 from ..evaluation.tables import percent
-from ..reporting.canvas import GRAY, MARKERS, PALETTE, figure, plain, tidy
 from .result import Bench, Measured, size
 
 _DASHES = ("-", "--", ":", "-.")

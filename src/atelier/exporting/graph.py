@@ -41,11 +41,8 @@ class Graph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, C, H, W) uint8 to (N, K) logits, (N, K) probabilities and (N, D) embeddings."""
-        model = self.pixels.model
-        assert isinstance(model, Classifier)
-        embedding: Tensor = model.features(self.pixels.views(images))
-        logits = self.pixels.mean(model.head(embedding))
-        return logits, (logits / self.temperature).softmax(dim=1), self.pixels.mean(embedding)
+        logits, embedding = self.pixels.outputs(images)
+        return logits, (logits / self.temperature).softmax(dim=1), embedding
 
 
 def to_program(graph: Graph) -> Any:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from .. import reporting
+from ..drawing.pages import page_template
 from ..evaluation.tables import percent, percent_range
 from ..storage import write_text
 from .estimation import Estimate
@@ -35,16 +33,7 @@ def write_drift_report(
     Raises:
         StorageError: no space or no permission.
     """
-    environment = Environment(
-        loader=FileSystemLoader(
-            [Path(__file__).parent / "templates", Path(reporting.__path__[0]) / "templates"]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("drift.html.j2").render(
+    page = page_template(Path(__file__).parent / "templates", "drift.html.j2").render(
         title=f"{'Drift' if result.drifted else 'No drift found'}: {result.model}",
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         drift=result,

@@ -9,9 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from ..evaluation.significance import wilson_interval
-from ..evaluation.tables import percent
-from ..reporting.canvas import (
+from ..drawing.canvas import (
     BLUE,
     GRAY,
     INK,
@@ -22,7 +20,9 @@ from ..reporting.canvas import (
     plain,
     tidy,
 )
-from ..reporting.picture import Picture
+from ..drawing.picture import Picture
+from ..evaluation.significance import wilson_interval
+from ..evaluation.tables import percent
 from .facts import NAMES, THUMBNAIL_SIDE
 from .findings import ALPHA, Drift
 from .reference import Reference

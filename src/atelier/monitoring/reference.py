@@ -257,17 +257,13 @@ class _Run:
         from ..runs import Run
 
         run = Run(self._path)
-        model = run.model()
-        # The last layer is linear: what it makes of an average is the average of what it makes.
-        embed = Predictor(model.features, run.card, device=self._device)
-        weight = model.head.weight.detach().cpu().numpy()
-        bias = 0.0 if (b := getattr(model.head, "bias", None)) is None else b.detach().cpu().numpy()
+        predictor = Predictor.of_run(run, device=self._device)
         calibration = calibration_of(run)
         temperature = 1.0 if calibration is None else calibration.temperature
 
         def answer(images: npt.NDArray[np.uint8]) -> tuple[_Floats, _Floats]:
-            embedding = embed.logits(images)
-            logits = (embedding @ weight.T + bias) / temperature
+            logits, embedding = predictor.outputs(images)
+            logits = logits / temperature
             exp = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
             return (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32), embedding
 

@@ -6,7 +6,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .canvas import png_bytes, save_png
     from .entry import augmented_examples, report, save_data_figures
     from .gallery import (
         augmented_samples,
@@ -36,13 +35,11 @@ _HOMES = {
     "confusion_matrix": "plots",
     "model_comparison": "plots",
     "per_class_f1": "plots",
-    "png_bytes": "canvas",
     "report": "entry",
     "sample_predictions": "gallery",
     "samples_per_class": "gallery",
     "save_data_figures": "entry",
     "save_figures": "page",
-    "save_png": "canvas",
     "training_curves": "plots",
     "worst_errors": "gallery",
     "write_report": "page",
@@ -57,13 +54,11 @@ __all__ = [
     "confusion_matrix",
     "model_comparison",
     "per_class_f1",
-    "png_bytes",
     "report",
     "sample_predictions",
     "samples_per_class",
     "save_data_figures",
     "save_figures",
-    "save_png",
     "training_curves",
     "worst_errors",
     "write_report",

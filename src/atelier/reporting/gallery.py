@@ -12,9 +12,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..evaluation import evaluate_predictions
-from ..predictions import Predictions
-from .canvas import (
+from ..drawing.canvas import (
     BLUE,
     GRAY,
     INK,
@@ -29,6 +27,8 @@ from .canvas import (
     plain,
     text_width,
 )
+from ..evaluation import evaluate_predictions
+from ..predictions import Predictions
 
 Images = npt.NDArray[np.uint8]
 

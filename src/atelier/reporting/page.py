@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..drawing.pages import page_template
 from ..errors import RunError
 from ..evaluation import NO_TEST_PART, Comparison, Evaluation
 from ..evaluation.tables import percent, percent_range
@@ -58,7 +58,7 @@ def write_report(
     for section, folder in zip(sections, figure_folders or (), strict=False):
         for picture in section["pictures"]:
             picture.save(folder)
-    page = _template().render(
+    page = page_template(Path(__file__).parent / "templates", "report.html.j2").render(
         title=f"{dataset.name}: {', '.join(names[:4])}{' and more' if len(names) > 4 else ''}",
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         summary=_summary(named, dataset, comparison),
@@ -84,17 +84,6 @@ def save_figures(entry: ReportEntry, folder: str | Path, *, dataset: DatasetLike
         StorageError: no space or no permission.
     """
     return [picture.save(folder) for picture in run_pictures(entry.run.name, entry, dataset)]
-
-
-def _template() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
 
 
 def _distinct_names(names: Sequence[str]) -> list[str]:

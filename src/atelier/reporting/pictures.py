@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..drawing.picture import Picture
 from ..evaluation import Comparison
 from ..evaluation.tables import percent
 from . import gallery, plots
-from .picture import Picture
 from .subjects import DatasetLike, ReportEntry, predicted_files, predicted_images
 
 

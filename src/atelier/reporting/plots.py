@@ -13,8 +13,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from ..drawing.canvas import (
+    GRAY,
+    INK,
+    MARKERS,
+    PALETTE,
+    figure,
+    percent_axis,
+    plain,
+    text_width,
+    tidy,
+)
 from ..evaluation import Comparison, Evaluation
-from .canvas import GRAY, INK, MARKERS, PALETTE, figure, percent_axis, plain, text_width, tidy
 
 _MOST_ANNOTATED_CLASSES = 20
 

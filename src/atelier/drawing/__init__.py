@@ -1,0 +1,1 @@
+"""Pictures and pages: what all that draw have in common. Needs matplotlib, and no torch."""
