@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -135,6 +137,18 @@ def __getattr__(name: str) -> Any:
     value = getattr(require(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+class _Names(ModuleType):
+    """This package: Python hangs each imported module into its parent by its own name, where some
+    have the name of a verb."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _HOMES or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Names
 
 
 def __dir__() -> list[str]:
