@@ -60,6 +60,10 @@ class Predictions:
         correct: npt.NDArray[np.bool_] = self.predicted == self.labels
         return correct
 
+    def take(self, chosen: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Predictions:
+        """Those at positions, in their order, or where a mask is true."""
+        return Predictions(self.ids[chosen], self.labels[chosen], self.logits[chosen], self.classes)
+
     def save(self, path: str | Path) -> None:
         """Write a compressed .npz, whole or not at all.
 

@@ -107,9 +107,7 @@ def fit_calibration(predictions: Predictions) -> Calibration | None:
     n = len(predictions)
     if n < 2 or not np.isfinite(predictions.logits).all():
         return None
-    fold = np.random.default_rng(0).permutation(n) % min(_FOLDS, n)
-    temperatures = [_temperature(_taken(predictions, fold != k)) for k in range(fold.max() + 1)]
-    held_out = _divided(predictions, np.array(temperatures)[fold, None])
+    held_out = cross_calibrated(predictions)
     return Calibration(
         temperature=_temperature(predictions),
         images=n,
@@ -118,6 +116,23 @@ def fit_calibration(predictions: Predictions) -> Calibration | None:
         nll=nll(predictions),
         nll_calibrated=nll(held_out),
     )
+
+
+def folds(n: int) -> npt.NDArray[np.int64]:
+    """(N,) which of five parts each of N images is in: what is fitted on four judges the fifth."""
+    fold: npt.NDArray[np.int64] = np.random.default_rng(0).permutation(n) % min(_FOLDS, n)
+    return fold
+
+
+def cross_calibrated(predictions: Predictions) -> Predictions:
+    """The images that a temperature is fitted on, each fifth by the temperature of the others.
+
+    Args:
+        predictions: at least two, with finite logits.
+    """
+    fold = folds(len(predictions))
+    temperatures = [_temperature(predictions.take(fold != k)) for k in range(fold.max() + 1)]
+    return _divided(predictions, np.array(temperatures)[fold, None])
 
 
 def calibration_of(run: Run) -> Calibration | None:
@@ -324,12 +339,3 @@ def _temperature(predictions: Predictions) -> float:
 def _divided(predictions: Predictions, temperature: float | Floats) -> Predictions:
     logits = (predictions.logits / temperature).astype(np.float32)
     return replace(predictions, logits=logits)
-
-
-def _taken(predictions: Predictions, chosen: npt.NDArray[np.bool_]) -> Predictions:
-    return Predictions(
-        predictions.ids[chosen],
-        predictions.labels[chosen],
-        predictions.logits[chosen],
-        predictions.classes,
-    )
