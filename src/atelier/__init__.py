@@ -43,8 +43,10 @@ if TYPE_CHECKING:
     from .benchmark.entry import bench
     from .config import Recipe
     from .data import Dataset, fetch, load_dataset
+    from .embeddings import embeddings
     from .errors import AtelierError
     from .evaluation import Comparison, Evaluation, evaluate
+    from .explaining import Explanations, explain
     from .exported import ExportedModel, load_export
     from .exporting import Export, export
     from .inference import ImagePrediction, predict
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from .showcase import demo
     from .sweeps import compare
     from .training import train
+    from .tuning import Tuning, tune
 
 # Loaded when first asked for: torch alone takes over a second to import.
 _HOMES = {
@@ -66,6 +69,7 @@ _HOMES = {
     "Dataset": "data",
     "Drift": "monitoring",
     "Evaluation": "evaluation",
+    "Explanations": "explaining",
     "Export": "exporting",
     "ExportedModel": "exported",
     "ImagePrediction": "inference",
@@ -74,13 +78,16 @@ _HOMES = {
     "RECIPES": "recipes",
     "Recipe": "config",
     "Run": "runs",
+    "Tuning": "tuning",
     "audit": "auditing",
     "bench": "benchmark.entry",
     "compare": "sweeps",
     "dashboards": "monitoring",
     "demo": "showcase",
     "drift": "monitoring",
+    "embeddings": "embeddings",
     "evaluate": "evaluation",
+    "explain": "explaining",
     "export": "exporting",
     "fetch": "data",
     "get_recipe": "recipes",
@@ -92,6 +99,7 @@ _HOMES = {
     "report": "reporting",
     "serve": "serving",
     "train": "training",
+    "tune": "tuning",
 }
 
 __all__ = [
@@ -101,6 +109,7 @@ __all__ = [
     "Dataset",
     "Drift",
     "Evaluation",
+    "Explanations",
     "Export",
     "ExportedModel",
     "ImagePrediction",
@@ -108,13 +117,16 @@ __all__ = [
     "Predictor",
     "Recipe",
     "Run",
+    "Tuning",
     "audit",
     "bench",
     "compare",
     "dashboards",
     "demo",
     "drift",
+    "embeddings",
     "evaluate",
+    "explain",
     "export",
     "fetch",
     "get_recipe",
@@ -126,6 +138,7 @@ __all__ = [
     "report",
     "serve",
     "train",
+    "tune",
 ]
 
 

@@ -16,11 +16,14 @@ from ..extras import missing_extra
 from . import (  # noqa: F401
     auditing,
     benchmarking,
+    explaining,
     exporting,
     guarding,
     learning,
+    mapping,
     results,
     serving,
+    tuning,
     watching,
 )
 from .application import app
