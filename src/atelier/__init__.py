@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .showcase import demo
     from .sweeps import compare
     from .training import train
+    from .uncertainty import uncertainty
     from .tuning import Tuning, tune
 
 # Loaded when first asked for: torch alone takes over a second to import.
@@ -99,6 +100,7 @@ _HOMES = {
     "report": "reporting",
     "serve": "serving",
     "train": "training",
+    "uncertainty": "uncertainty",
     "tune": "tuning",
 }
 

@@ -16,6 +16,7 @@ from ..extras import missing_extra
 from . import (  # noqa: F401
     auditing,
     benchmarking,
+    doubting,
     explaining,
     exporting,
     guarding,
