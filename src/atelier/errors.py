@@ -2,6 +2,7 @@
 
 AtelierError            every error that a user can mend; the command line exits with code 2
 ├── ConfigError         an unknown or impossible recipe, option or override
+│   └── DivergenceError a training whose loss is no longer a number
 ├── DataError           a data set that is missing, corrupt or not what it claims to be
 │   └── ImageError      one image file that cannot be read safely
 ├── RunError            a run folder that is missing, half written or of another version
@@ -58,6 +59,10 @@ class AtelierError(Exception):
 
 class ConfigError(AtelierError):
     """An unknown or impossible recipe, option or override."""
+
+
+class DivergenceError(ConfigError):
+    """A training whose loss is no longer a number."""
 
 
 class DataError(AtelierError):

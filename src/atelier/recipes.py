@@ -261,6 +261,11 @@ def is_recipe(name: str) -> bool:
     return name in RECIPES or name.startswith(PREFIX)
 
 
+def is_recipe_file(name: str) -> bool:
+    """Whether `name` stands for a saved recipe, as ``runs/tune/cnn/best.json``."""
+    return name.endswith(".json")
+
+
 def nearest_named(recipe: Recipe) -> Recipe:
     """The named recipe that `recipe` is a change of: by its name, or else by its network."""
     if is_recipe(recipe.name):

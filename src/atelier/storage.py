@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,6 +137,36 @@ def refuse_existing(path: Path, *, overwrite: bool, option: str = "--out") -> No
             f"{path} exists already, and nothing was overwritten",
             fix=f"Pass --overwrite to replace it, or choose another path with {option}",
         )
+
+
+@contextmanager
+def exclusive(path: Path, holder: str, *, say: bool = True) -> Iterator[None]:
+    """One process at a time; the system lets go of the lock of a process that dies.
+
+    Args:
+        path: of the lock's file, which is made and stays.
+        holder: who has it where one must wait, as "another process that reads these photos".
+        say: whether to say so on standard error.
+
+    Raises:
+        StorageError: no space or no permission.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    with file:
+        try:
+            import fcntl
+        except ImportError:  # not on Windows, where two processes do the work twice
+            yield
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if say:
+                print(f"waiting for {holder}", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def remove(path: Path) -> None:

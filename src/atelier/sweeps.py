@@ -15,9 +15,17 @@ from .data import load_dataset
 from .errors import ConfigError, RunError, did_you_mean
 from .evaluation import NO_TEST_PART, Comparison, compare_predictions, evaluate
 from .predictor import Predictor
-from .recipes import RECIPES, is_recipe
+from .recipes import RECIPES, is_recipe, is_recipe_file
 from .runs import Run
-from .training import can_resume, default_run_path, follows, paths_of, resolve_recipe, train
+from .training import (
+    OnEpoch,
+    can_resume,
+    default_run_path,
+    follows,
+    paths_of,
+    resolve_recipe,
+    train,
+)
 
 _TIMED_IMAGES = 512
 _TIMED_BYTES = 4 * 2**20  # of pixels; what a network makes of them is far more
@@ -37,7 +45,7 @@ def compare(
     """Compare runs, or recipes whose missing runs are trained first, on the same test images.
 
     Args:
-        targets: run folders, handles, or names of recipes.
+        targets: run folders, handles, names of recipes, or the ``.json`` files of saved ones.
         seeds: runs of each recipe, with seeds 0 to `seeds` - 1.
         data: of the recipes; None is their own, Fashion-MNIST.
         overrides: ``path=value`` strings for all the recipes.
@@ -84,7 +92,7 @@ def gather(
     for target in targets:
         if isinstance(target, Run):
             found.append(target)
-        elif is_recipe(str(target)):
+        elif is_recipe(str(target)) or is_recipe_file(str(target)):
             found += [
                 resolve_recipe(str(target), data=data, seed=seed, overrides=overrides)
                 for seed in range(seeds)
@@ -102,7 +110,7 @@ def gather(
     return [
         item
         if isinstance(item, Run)
-        else _train_if_missing(
+        else train_if_missing(
             item, overrides, runs, device, progress, f"{item.name} {i}/{len(found)}"
         )
         for i, item in enumerate(found, start=1)
@@ -179,17 +187,32 @@ def _refuse_other_recipe(path: Path, recipe: Recipe, overrides: Sequence[str]) -
         )
 
 
-def _train_if_missing(
+def train_if_missing(
     recipe: Recipe,
     overrides: tuple[str, ...] | list[str],
     runs: str | Path,
     device: str,
     progress: bool,
     title: str,
+    on_epoch: OnEpoch | None = None,
 ) -> Run:
+    """The run of `recipe` in the folder `runs`, trained, or trained to its end, where it is not.
+
+    Args:
+        recipe: with the overrides applied already; they tell a plan what to leave alone.
+        overrides: ``path=value`` strings.
+        runs: the folder of the run folder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        progress: show a bar on standard error.
+        title: of that bar.
+        on_epoch: as of `train`.
+
+    Raises:
+        KeyboardInterrupt: its training was stopped; the next call goes on with it.
+    """
     path = default_run_path(recipe, runs)
     if can_resume(path):
-        run = train(resume=path, device=device, progress=progress, title=title)
+        run = train(resume=path, device=device, progress=progress, title=title, on_epoch=on_epoch)
     elif (path / "metrics.json").is_file():
         return Run(path)
     else:
@@ -203,6 +226,7 @@ def _train_if_missing(
             device=device,
             progress=progress,
             title=title,
+            on_epoch=on_epoch,
         )
     if run.metrics["interrupted"]:
         raise KeyboardInterrupt

@@ -15,12 +15,11 @@ import itertools
 import os
 import secrets
 import shutil
-import sys
 import threading
 import time
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ import numpy.typing as npt
 from ..cores import usable_cores
 from ..errors import ImageError, StorageError
 from ..progress import progress_bar
-from ..storage import atomic_path, explained
+from ..storage import atomic_path, exclusive, explained
 from .cache import cache_dir
 from .images import read_file, read_image
 from .photo_index import PhotoIndex
@@ -105,7 +104,7 @@ def read_photos(
         if found := _unchanged(folder, encoded, status, shape):
             return found
         folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder, say=progress):
+        with exclusive(folder / "lock", "another process that reads these photos", say=progress):
             # Another process may have done it while this one waited.
             if found := _unchanged(folder, encoded, status, shape):
                 return found
@@ -360,24 +359,6 @@ def _status_of(paths: Sequence[str]) -> npt.NDArray[np.int64]:
             status = os.stat(path)  # noqa: PTH116 - of every file: no Path made
             found[position] = status.st_size, status.st_mtime_ns, status.st_ctime_ns
     return found
-
-
-@contextlib.contextmanager
-def _lock(folder: Path, *, say: bool) -> Iterator[None]:
-    """One process at a time; the system lets go of the lock of a process that dies."""
-    with (folder / "lock").open("ab") as file:
-        try:
-            import fcntl
-        except ImportError:  # not on Windows, where two processes do the work twice
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if say:
-                print("waiting for another process that reads these photos", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _reason(error: ImageError) -> str:

@@ -1,6 +1,14 @@
 """Training: the loop, and what it is given."""
 
-from .entry import can_resume, default_run_path, resolve_recipe, train
+from .entry import OnEpoch, can_resume, default_run_path, resolve_recipe, train
 from .plan import follows, paths_of
 
-__all__ = ["can_resume", "default_run_path", "follows", "paths_of", "resolve_recipe", "train"]
+__all__ = [
+    "OnEpoch",
+    "can_resume",
+    "default_run_path",
+    "follows",
+    "paths_of",
+    "resolve_recipe",
+    "train",
+]

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..errors import ConfigError, DeviceError, RunError, StorageError
 from ..evaluation import fit_calibration
 from ..models import model_cost
 from ..progress import progress_bar
-from ..recipes import get_recipe
+from ..recipes import get_recipe, is_recipe_file
 from ..runs import FORMAT_VERSION, Run, read_card, refuse_other_data
 from ..storage import atomic_path, explained, refuse_existing, remove, write_json, write_text
 from .checkpoints import TrainingState, copy_weights, load_checkpoint, save_checkpoint
@@ -35,6 +36,9 @@ from .preparation import Prepared, prepare
 from .probe import caches_embeddings, learner_of
 
 Say = Callable[[str], None]
+OnEpoch = Callable[[Path, list[dict[str, Any]]], None]
+"""Told the run folder and the rows of all epochs so far, once they are saved. What it raises ends
+the training, which can be resumed."""
 
 _CHECKPOINT = "checkpoint.safetensors"
 _WEIGHTS = "model.safetensors"
@@ -55,6 +59,7 @@ def train(
     progress: bool = True,
     title: str | None = None,
     init: str | Path | None = None,
+    on_epoch: OnEpoch | None = None,
     say: Say | None = None,
 ) -> Run:
     """Train a recipe and leave a run folder. The test images are not looked at.
@@ -63,7 +68,8 @@ def train(
     interrupted and returns it.
 
     Args:
-        recipe: a name (``atelier train --list`` shows them) or a `Recipe`.
+        recipe: a name (``atelier train --list`` shows them), the ``.json`` file of a saved recipe,
+            or a `Recipe`.
         data: a data set's name or folder; None is the recipe's own, Fashion-MNIST.
         seed: of the split, the weights, the order and the augmentation; None is the recipe's, 0.
         overrides: ``path=value`` strings such as ``train.lr=0.01``.
@@ -74,6 +80,8 @@ def train(
         progress: show a bar on standard error.
         title: of that bar; None is the recipe's name.
         init: a run folder whose weights to start from, as ``train.init``.
+        on_epoch: called after each epoch with the run folder and the rows of ``metrics.jsonl``;
+            what it raises ends the training and leaves a folder that can be resumed.
         say: receives each sentence on what was chosen or left out; standard error by default.
 
     Raises:
@@ -117,6 +125,7 @@ def train(
         held_out = None if prepared.validation is None else prepared.validation.labels
         warnings = balance_warnings(dataset.classes, learned, held_out)
         notes += [*dataset.photos.notes, *warnings]
+    notes += [str(done) for done in dataset.corrected]
     for note in notes:
         (say or _say)(note)
     probes = caches_embeddings(resolved)
@@ -133,6 +142,9 @@ def train(
         "data_fingerprint": dataset.fingerprint,
         "judged": "validation" if dataset.test is None else "test",
         "notes": notes,
+        **(
+            {"corrected": [asdict(done) for done in dataset.corrected]} if dataset.corrected else {}
+        ),
         **(prepared.start.facts if prepared.start else {}),
     }
     if resume is None:
@@ -149,6 +161,8 @@ def train(
         save_checkpoint(path / _CHECKPOINT, state)
         write_text(path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in state.history))
         latest = state
+        if on_epoch is not None:
+            on_epoch(path, state.history)
 
     interrupted, smaller = False, None
     weights = None
@@ -203,6 +217,7 @@ def train(
             device=device,
             progress=progress,
             title=title,
+            on_epoch=on_epoch,
             say=say,
         )
     assert latest is not None
@@ -226,8 +241,15 @@ def resolve_recipe(
 
     Raises:
         ConfigError: an unknown recipe, key or value.
+        RunError: a file that is no recipe.
+        StorageError: a file that cannot be read.
     """
-    found = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    if isinstance(recipe, Recipe):
+        found = recipe
+    elif is_recipe_file(recipe):
+        found = Recipe.load(Path(recipe))
+    else:
+        found = get_recipe(recipe)
     changes = [] if data is None else [f"data={json.dumps(data)}"]
     changes += [] if seed is None else [f"seed={seed}"]
     return found.with_overrides([*changes, *overrides])

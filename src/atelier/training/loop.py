@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..config import TrainConfig
 from ..data.batches import Batch
-from ..errors import ConfigError
+from ..errors import DivergenceError
 from ..progress import Bar
 from .checkpoints import TrainingState, copy_weights, restore
 from .objectives import Logs, Objective
@@ -77,7 +77,7 @@ def fit(
         The state after the last epoch; its `best` are the weights to keep.
 
     Raises:
-        ConfigError: the loss is no longer a number.
+        DivergenceError: the loss is no longer a number.
         RunError: `state` is of another model or optimizer.
     """
     schedule = Schedule(config)
@@ -182,7 +182,7 @@ def _step(
 def _refuse_divergence(epoch: int, measured: dict[str, float]) -> None:
     for name, value in measured.items():
         if not math.isfinite(value):
-            raise ConfigError(
+            raise DivergenceError(
                 f"training diverged: {name} of epoch {epoch} is not a number any more",
                 got=value,
                 fix="Lower train.lr, or limit the steps with --set train.clip_grad_norm=1",
