@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .auditing import audit
     from .benchmark.entry import bench
     from .config import Recipe
+    from .dashboard import dashboard
     from .data import Dataset, fetch, load_dataset
     from .embeddings import embeddings
     from .errors import AtelierError
@@ -55,13 +56,14 @@ if TYPE_CHECKING:
     from .predictor import Predictor
     from .recipes import RECIPES, get_recipe
     from .reporting import report
+    from .robustness import Robustness, robustness
     from .runs import Run, load_run
     from .serving import serve
     from .showcase import demo
     from .sweeps import compare
     from .training import train
-    from .uncertainty import uncertainty
     from .tuning import Tuning, tune
+    from .uncertainty import uncertainty
 
 # Loaded when first asked for: torch alone takes over a second to import.
 _HOMES = {
@@ -78,11 +80,13 @@ _HOMES = {
     "Predictor": "predictor",
     "RECIPES": "recipes",
     "Recipe": "config",
+    "Robustness": "robustness",
     "Run": "runs",
     "Tuning": "tuning",
     "audit": "auditing",
     "bench": "benchmark.entry",
     "compare": "sweeps",
+    "dashboard": "dashboard",
     "dashboards": "monitoring",
     "demo": "showcase",
     "drift": "monitoring",
@@ -98,10 +102,11 @@ _HOMES = {
     "predict": "inference",
     "reference_of": "monitoring",
     "report": "reporting",
+    "robustness": "robustness",
     "serve": "serving",
     "train": "training",
-    "uncertainty": "uncertainty",
     "tune": "tuning",
+    "uncertainty": "uncertainty",
 }
 
 __all__ = [
@@ -118,11 +123,13 @@ __all__ = [
     "Predictions",
     "Predictor",
     "Recipe",
+    "Robustness",
     "Run",
     "Tuning",
     "audit",
     "bench",
     "compare",
+    "dashboard",
     "dashboards",
     "demo",
     "drift",
@@ -138,6 +145,7 @@ __all__ = [
     "predict",
     "reference_of",
     "report",
+    "robustness",
     "serve",
     "train",
     "tune",

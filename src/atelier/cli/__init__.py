@@ -22,8 +22,10 @@ from . import (  # noqa: F401
     guarding,
     learning,
     mapping,
+    overseeing,
     results,
     serving,
+    stressing,
     tuning,
     watching,
 )
