@@ -1,6 +1,7 @@
 """The report is one file that opens anywhere, says what matters, and runs nothing."""
 
 import base64
+import itertools
 import re
 from html.parser import HTMLParser
 
@@ -105,7 +106,8 @@ def test_the_contents_lead_to_places_that_exist_once(three):
     assert len(ids) == len(set(ids))
     targets = {link["href"][1:] for link in page.all("a")}
     assert targets <= set(ids)
-    assert {"summary", "comparison", "data", "run-1", "run-3", "reproduce"} <= targets
+    topics = "summary comparison training confusion classes errors calibration data reproduce"
+    assert {*topics.split(), "confusion-run-1", "errors-run-3"} <= targets
 
 
 def test_it_says_in_words_what_was_found_and_how_to_repeat_it(three):
@@ -127,8 +129,35 @@ def test_it_follows_the_reader_s_light_and_prints_in_black_on_white(three):
     assert '<html lang="en">' in source
 
 
+def test_headings_are_in_order_and_every_section_has_one(three):
+    levels = [int(tag[1]) for tag, _ in three[0].tags if tag in {"h1", "h2", "h3", "h4"}]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(next_ - level <= 1 for level, next_ in itertools.pairwise(levels))
+    ids = {attributes.get("id") for _, attributes in three[0].tags}
+    assert all(section["aria-labelledby"] in ids for section in three[0].all("section"))
+
+
+def test_long_parts_are_closed_but_those_of_the_best_run(three):
+    page, _ = three
+    closed = {part["id"] for part in page.all("details") if part.get("class") == "part"}
+    assert {"confusion-run-1", "confusion-run-2", "errors-run-1"} <= closed
+    assert "confusion-run-3" not in closed  # the run with the least noise
+    assert "::details-content" in page.source  # print opens them
+
+
+def test_the_summary_says_what_the_runs_share_and_what_to_do_next(three):
+    page, _ = three
+    summary = page.words.partition("What was found")[2].partition("Comparison Accuracy")[0]
+    assert "How sure: the probabilities of cnn (2) are off by" in summary
+    assert "The hardest class of cnn (2) is" in summary
+    assert "What to do next" in summary
+    assert "Train with more seeds before you choose ( atelier compare … --seeds 3 )" in summary
+    assert "Hold images out of the training of cnn (2)" in summary
+
+
 def test_tables_that_scroll_can_be_reached_by_the_keyboard(three):
-    regions = [a for a in three[0].all("div") if a.get("class") == "wide"]
+    regions = [a for a in three[0].all("div") if a.get("class") in {"wide", "frame"}]
     assert regions
     assert all(region["tabindex"] == "0" and region["aria-label"] for region in regions)
 
@@ -145,6 +174,7 @@ def test_a_name_with_markup_is_inert_wherever_it_comes_from(tmp_path):
     page = Page(write_report([entry], tmp_path / "r.html", dataset=data, comparison=comparison))
     assert page.handlers == []
     assert {"script", "b"}.isdisjoint({tag for tag, _ in page.tags})
+    assert all(tag["id"].isascii() for _, tag in page.tags if "id" in tag)
     assert all(image["src"].startswith("data:") for image in page.all("img"))
     assert "alert(1)" in page.words  # shown as text
 
@@ -154,7 +184,9 @@ def test_one_run_without_history_or_errors_is_reported_too(dataset, tmp_path):
     page = Page(write_report([entry], tmp_path / "r.html", dataset=dataset))
     assert "Worst errors" not in page.words
     assert "Comparison" not in page.words
-    assert page.words.count("cnn-0 is right on 100.00 %") == 2  # in the summary and at the run
+    assert "Training" not in page.words  # of which nothing is known
+    assert page.all("details") == [{}]  # of the contents: a single run is shown open
+    assert "cnn-0 is right on 100.00 %" in page.words
 
 
 def test_of_uneven_classes_the_balanced_accuracy_is_said_first(dataset, tmp_path):

@@ -2,64 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ..drawing.picture import Picture
-from ..evaluation import Comparison
+from ..evaluation import Comparison, Evaluation
 from ..evaluation.tables import percent
+from ..predictions import Predictions
 from . import gallery, plots
 from .subjects import DatasetLike, ReportEntry, predicted_files, predicted_images
-
-
-def overview_pictures(
-    named: Mapping[str, ReportEntry], comparison: Comparison | None
-) -> list[Picture]:
-    """The pictures of several runs side by side; none for a single run."""
-    if len(named) < 2:
-        return []
-    evaluations = {name: entry.evaluation for name, entry in named.items()}
-    pictures = []
-    if comparison is not None:
-        pictures.append(
-            Picture(
-                "model_comparison",
-                "Accuracy with its intervals",
-                plots.model_comparison(comparison),
-                "Dots with error bars: "
-                + "; ".join(f"{row.name} {percent(row.accuracy)}" for row in comparison.rows),
-                "Overlapping intervals do not settle whether two models differ: they saw the same "
-                "images, and the paired test above is the sharper one.",
-            )
-        )
-    histories = {name: entry.run.history for name, entry in named.items() if entry.run.history}
-    if histories:
-        pictures.append(
-            Picture(
-                "training_curves",
-                "Training of all runs",
-                plots.training_curves(histories),
-                f"Loss and accuracy by epoch of {', '.join(histories)}",
-                _CURVES_CAPTION,
-            )
-        )
-    pictures.append(
-        Picture(
-            "per_class_f1",
-            "F1 of each class",
-            plots.per_class_f1(evaluations),
-            f"F1 of each class for {', '.join(evaluations)}; the tables below hold the figures",
-            "The hardest classes are on top.",
-        )
-    )
-    return pictures
-
 
 _CURVES_CAPTION = (
     "Training figures are taken while the model learns, on augmented images and with dropout "
     "where the recipe has them, so they may lie below those of validation."
 )
+
+
+def comparison_pictures(comparison: Comparison) -> list[Picture]:
+    """The pictures of several recipes side by side."""
+    return [
+        Picture(
+            "model_comparison",
+            "Accuracy with its intervals",
+            plots.model_comparison(comparison),
+            "Dots with error bars: "
+            + "; ".join(f"{row.name} {percent(row.accuracy)}" for row in comparison.rows),
+            "Overlapping intervals do not settle whether two models differ: they saw the same "
+            "images, and the paired test above is the sharper one.",
+        )
+    ]
+
+
+def training_picture(histories: Mapping[str, plots.History]) -> Picture:
+    """The curves of one run or several, by name."""
+    many = len(histories) > 1
+    epochs = max(map(len, histories.values()))
+    return Picture(
+        "training_curves",
+        "Training of all runs" if many else "Training",
+        plots.training_curves(histories),
+        f"Loss and accuracy of {', '.join(histories)} over {epochs} epochs",
+        _CURVES_CAPTION,
+    )
+
+
+def per_class_picture(evaluations: Mapping[str, Evaluation]) -> Picture:
+    """The F1 of each class, of one run or several, by name."""
+    return Picture(
+        "per_class_f1",
+        "F1 of each class",
+        plots.per_class_f1(evaluations),
+        f"F1 of each class for {', '.join(evaluations)}; the table holds the figures",
+        "The hardest classes are on top.",
+    )
+
+
+def shared_errors_picture(
+    images: npt.NDArray[np.uint8], together: Predictions, files: Sequence[str] | None
+) -> Picture:
+    """Images that several runs get wrong in the same way.
+
+    Args:
+        images: (N, C, H, W) uint8, N at least 1.
+        together: what the runs say of these N images on average.
+        files: the name of each image's file, where it has one.
+    """
+    drawing = gallery.worst_errors(images, together, files)
+    assert drawing is not None
+    return Picture(
+        "shared_errors",
+        "Wrong in every run",
+        drawing,
+        "Images that every run gives the same wrong answer, each with that answer and its label",
+        "Above each image what all runs call it and how sure they are on average; below it the "
+        "label.",
+        images.shape[1] == 3,
+    )
 
 
 def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Picture]:
@@ -76,15 +96,7 @@ def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Pi
     )
     pictures = []
     if entry.run.history:
-        pictures.append(
-            Picture(
-                "training_curves",
-                "Training",
-                plots.training_curves({name: entry.run.history}),
-                f"Loss and accuracy of {name} over {len(entry.run.history)} epochs",
-                _CURVES_CAPTION,
-            )
-        )
+        pictures.append(training_picture({name: entry.run.history}))
     if entry.augmented is not None:
         pictures.append(
             Picture(
@@ -106,13 +118,7 @@ def run_pictures(name: str, entry: ReportEntry, dataset: DatasetLike) -> list[Pi
             "Per cent of each true class, with the number of images below. The color grows with "
             "the square root, so that rare errors can be seen.",
         ),
-        Picture(
-            "per_class_f1",
-            "F1 of each class",
-            plots.per_class_f1({name: result}),
-            f"F1 of each class of {name}; the table holds the figures",
-            "The hardest classes are on top.",
-        ),
+        per_class_picture({name: result}),
         Picture(
             "sample_predictions",
             "Sample predictions",

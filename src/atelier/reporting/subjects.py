@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..drawing.picture import Picture
 from ..errors import RunError
-from ..evaluation import Evaluation
+from ..evaluation import Comparison, Evaluation
 from ..predictions import Predictions
 
 
@@ -102,6 +104,50 @@ class ReportEntry:
     predictions: Predictions
     evaluation: Evaluation
     augmented: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """All that a report is about.
+
+    Attributes:
+        dataset: what the runs were trained and tested on.
+        entries: the runs by names that are all different, in the order in which they are shown.
+        comparison: of their recipes, where there are several.
+    """
+
+    dataset: DatasetLike
+    entries: Mapping[str, ReportEntry]
+    comparison: Comparison | None = None
+
+    @functools.cached_property
+    def evaluations(self) -> dict[str, Evaluation]:
+        """The scores of each run."""
+        return {name: entry.evaluation for name, entry in self.entries.items()}
+
+    @functools.cached_property
+    def pictures(self) -> dict[str, dict[str, Picture]]:
+        """The pictures of each run by their keys, drawn once for the page and the folders.
+
+        Raises:
+            RunError: predictions are not of the images that the data set is judged by.
+        """
+        from .pictures import run_pictures
+
+        return {
+            name: {picture.key: picture for picture in run_pictures(name, entry, self.dataset)}
+            for name, entry in self.entries.items()
+        }
+
+    @property
+    def best(self) -> str:
+        """The run that is right most often, classes weighing alike where they are uneven."""
+        return max(self.evaluations, key=lambda name: headline(self.evaluations[name]))
+
+
+def headline(result: Evaluation) -> float:
+    """The score that comes first: accuracy, or balanced accuracy of uneven classes; in 0..1."""
+    return result.balanced_accuracy if result.uneven else result.accuracy
 
 
 def predicted_images(
