@@ -1,5 +1,7 @@
 """What predictions are worth: metrics of one run, and comparison of several. Knows no torch."""
 
+from .agreement import Agreement, agreement_of
+from .bootstrap import paired_bootstrap
 from .calibration import (
     AnswerRule,
     CalibratedScores,
@@ -9,13 +11,7 @@ from .calibration import (
     coverage_at,
     fit_calibration,
 )
-from .comparison import (
-    Comparison,
-    ComparisonRow,
-    Pair,
-    PairedTest,
-    compare_predictions,
-)
+from .comparison import Comparison, ComparisonRow, compare_predictions
 from .final import NO_TEST_PART, evaluate, judged_images
 from .metrics import (
     ClassScore,
@@ -25,10 +21,21 @@ from .metrics import (
     evaluate_predictions,
     nll,
 )
-from .significance import holm, mcnemar_exact, seed_interval, wilson_interval
+from .paired import PairedEffect, balanced_difference, paired_effect, tango_interval
+from .pairs import Pair, PairedTest, ScoreDifference
+from .power import (
+    detectable_difference,
+    images_needed,
+    mcnemar_power,
+    seeds_needed,
+    seeds_power,
+)
+from .ranks import Ranking, critical_difference, friedman_p, rank_over_blocks, wilcoxon_p
+from .significance import alpaydin_f, holm, mcnemar_exact, seed_interval, wilson_interval
 
 __all__ = [
     "NO_TEST_PART",
+    "Agreement",
     "AnswerRule",
     "CalibratedScores",
     "Calibration",
@@ -38,19 +45,37 @@ __all__ = [
     "Confusion",
     "Evaluation",
     "Pair",
+    "PairedEffect",
     "PairedTest",
+    "Ranking",
+    "ScoreDifference",
+    "agreement_of",
+    "alpaydin_f",
     "answer_rule",
+    "balanced_difference",
     "calibration_of",
     "compare_predictions",
     "coverage_at",
+    "critical_difference",
+    "detectable_difference",
     "ece",
     "evaluate",
     "evaluate_predictions",
     "fit_calibration",
+    "friedman_p",
     "holm",
+    "images_needed",
     "judged_images",
     "mcnemar_exact",
+    "mcnemar_power",
     "nll",
+    "paired_bootstrap",
+    "paired_effect",
+    "rank_over_blocks",
     "seed_interval",
+    "seeds_needed",
+    "seeds_power",
+    "tango_interval",
+    "wilcoxon_p",
     "wilson_interval",
 ]

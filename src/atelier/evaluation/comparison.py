@@ -8,13 +8,20 @@ Two different questions are kept apart:
    trained once. It sees one training of each: it says nothing about other seeds. Runs are tested
    seed by seed where both recipes have the seed, else each recipe's lowest. The test on the
    lowest common seed, fixed before any result is seen, is the primary one and the only one that
-   decides the word "better". It is corrected by Holm 1979 over all pairs of recipes. The tests
+   can give the word "better". It is corrected by Holm 1979 over all pairs of recipes. The tests
    on further common seeds, each corrected over the pairs in the same way, are reported where
    they disagree; they are never pooled, for the same image under two seeds is not two
    independent trials.
 2. Does the *recipe* do better when it is trained again? From two common seeds on, Student's t
    interval of the paired differences in accuracy answers it, with the test images held fixed.
    With two or three seeds it is wide; it is not corrected for the number of pairs.
+
+Further seeds can only take "better" back: by the opposite outcome of the same test, or, from three
+common seeds on, by an interval over seeds that includes zero. So the rate of false alarms stays
+below the level of the primary test.
+
+Where classes have different numbers of images, recipes are ranked by balanced accuracy, as
+`evaluate` puts it first, and each pair is compared by it too, with the paired bootstrap.
 
 Neither covers other data sets, other test sets or tuning by looking at the test set.
 Sources: McNemar 1947, Psychometrika 12(2); Holm 1979, Scand. J. Statistics 6(2); Wilson 1927,
@@ -26,21 +33,33 @@ from __future__ import annotations
 import html
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from ..errors import RunError
 from ..predictions import Predictions
-from .metrics import evaluate_predictions
-from .significance import holm, mcnemar_exact, seed_interval, wilson_interval
-from .tables import ABSENT, html_table, p_value, percent, percent_range, text_table
+from .agreement import Agreement, agreement_of
+from .bootstrap import paired_bootstrap
+from .metrics import Evaluation, evaluate_predictions
+from .pairs import Pair, correct, pair_up, with_bootstrap
+from .power import LEVEL, POWER
+from .ranks import Ranking, rank_over_blocks
+from .significance import seed_interval, wilson_interval
+from .tables import ABSENT, html_table, percent, percent_range, text_table
+from .verdicts import say, say_agreement, say_ranking
 
-SIGNIFICANCE = 0.05
-
+_BySeed = Mapping[str, Mapping[int, Predictions]]
 SeedRuns = Mapping[str, Sequence[tuple[int, Predictions]]]
 Costs = Mapping[str, Mapping[str, float | None]]
+
+_ABOUT_BLOCKS = (
+    "Ranks: classes are blocks of one training on one set of images, and seeds are blocks on the "
+    "same images; neither speaks for other data sets, of which Friedman's test is usually asked. "
+    "They do not decide who is called better."
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +73,9 @@ class ComparisonRow:
         accuracy: their mean.
         seed_interval: the 95 % t interval of the mean over seeds; None for one seed.
         image_interval: the 95 % Wilson interval of one run with that accuracy on these images.
+        balanced_accuracy: the mean over seeds of the mean recall of the classes.
+        balanced_interval: its 95 % interval over images, for the lowest seed (Zou & Donner 2008).
+        macro_f1: the mean over seeds.
         parameters: the number of trained parameters, where given.
         train_seconds: the wall time of one training, where given.
         inference_ms_per_image: where given.
@@ -65,64 +87,27 @@ class ComparisonRow:
     accuracy: float
     seed_interval: tuple[float, float] | None
     image_interval: tuple[float, float]
+    balanced_accuracy: float
+    balanced_interval: tuple[float, float] | None
+    macro_f1: float
     parameters: float | None = None
     train_seconds: float | None = None
     inference_ms_per_image: float | None = None
 
 
-@dataclass(frozen=True)
-class PairedTest:
-    """McNemar's exact test between one run of each recipe.
-
-    Attributes:
-        seed_a, seed_b: the seeds of the two runs; equal where the recipes share a seed.
-        accuracy_a, accuracy_b: the accuracies of these two runs.
-        only_a, only_b: the images that only this run got right.
-        p: the two-sided exact p-value.
-        p_holm: corrected over the pairs of recipes.
-    """
-
-    seed_a: int
-    seed_b: int
-    accuracy_a: float
-    accuracy_b: float
-    only_a: int
-    only_b: int
-    p: float
-    p_holm: float
-
-    @property
-    def verdict(self) -> int:
-        """1: a is better, -1: b is better, 0: this test cannot tell them apart."""
-        if self.p_holm >= SIGNIFICANCE:
-            return 0
-        return 1 if self.only_a > self.only_b else -1
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two recipes: the tests by common seed, the primary one first.
-
-    `difference` is the mean over common seeds of accuracy a - accuracy b with its 95 % t
-    interval, and None where fewer than two seeds are common.
-    """
-
-    a: str
-    b: str
-    tests: tuple[PairedTest, ...]
-    difference: tuple[float, float, float] | None
-
-    @property
-    def primary(self) -> PairedTest:
-        """The test on the lowest common seed, which alone decides on "better"."""
-        return self.tests[0]
-
-
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Recipes on the same `n` images: rows by accuracy, best first, and every pair.
+    """Recipes on the same `n` images.
 
-    `images` is what the images are called, and `note` what a reader must know of them.
+    Attributes:
+        n: the number of images.
+        rows: of the recipes, best first: by accuracy, or by balanced accuracy where `uneven`.
+        pairs: every two recipes.
+        images: what the images are called.
+        note: what a reader must know of them.
+        uneven: whether the largest class among the labels is over 1.5 times the smallest.
+        agreement: how much alike the recipes answer; None for one recipe.
+        rankings: the recipes ranked over classes and over common seeds, where there are two.
     """
 
     n: int
@@ -130,11 +115,22 @@ class Comparison:
     pairs: tuple[Pair, ...]
     images: str = "test images"
     note: str = ""
+    uneven: bool = False
+    agreement: Agreement | None = None
+    rankings: tuple[Ranking, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Which recipes differ, in plain words, one sentence or two for each pair."""
-        return tuple(_say(pair, f"{self.n:,} {self.images}") for pair in self.pairs)
+        """Which recipes differ and by how much, in plain words, a few sentences for each pair."""
+        return tuple(say(pair, self.n, self.images, uneven=self.uneven) for pair in self.pairs)
+
+    @property
+    def overview(self) -> tuple[str, ...]:
+        """What goes beyond pairs: ranks of three or more recipes, and how alike two answer."""
+        lines = [say_ranking(ranking) for ranking in self.rankings if len(ranking.names) > 2]
+        if self.agreement is not None:
+            lines.append(say_agreement(self.agreement))
+        return tuple(lines)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -158,12 +154,24 @@ class Comparison:
                 f"Trained with one seed only: {', '.join(single)}. Another seed may change the "
                 "order."
             )
+        if self.uneven:
+            notes.append(
+                "Classes have different numbers of images: recipes are ranked by balanced "
+                "accuracy, where all classes weigh alike. The tests count images."
+            )
         if self.pairs:
             notes.append(
                 "p: McNemar's exact test of two trained models on the same images, corrected by "
                 f"Holm over {len(self.pairs)} pair{'s' * (len(self.pairs) > 1)}; "
-                f"below {SIGNIFICANCE:g} they differ."
+                f"below {LEVEL:g} they differ."
             )
+        if any(pair.primary.images_needed for pair in self.pairs if not pair.verdict):
+            notes.append(
+                f"Images or seeds needed: for a gap that is really as large as the one seen, to be "
+                f"found in {percent(POWER, 0)} of trials. A gap that is noise has no such number."
+            )
+        if len(self.rows) > 2 and self.rankings:
+            notes.append(_ABOUT_BLOCKS)
         return tuple(notes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,14 +180,18 @@ class Comparison:
             "n": self.n,
             "images": self.images,
             "rows": [asdict(row) for row in self.rows],
-            "pairs": [asdict(pair) for pair in self.pairs],
+            "uneven": self.uneven,
+            "pairs": [{**asdict(pair), "verdict": pair.verdict} for pair in self.pairs],
+            "agreement": None if self.agreement is None else asdict(self.agreement),
+            "rankings": [asdict(ranking) for ranking in self.rankings],
             "sentences": list(self.sentences),
+            "overview": list(self.overview),
             "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
         parts = [text_table(*self.table())]
-        parts += ["\n".join(self.sentences)] if self.pairs else []
+        parts += ["\n".join(lines) for lines in (self.sentences, self.overview) if lines]
         return "\n\n".join([*parts, "\n".join(self.notes)])
 
     __repr__ = __str__  # in a notebook a wall of numbers helps nobody
@@ -188,15 +200,17 @@ class Comparison:
         def items(lines: Sequence[str]) -> str:
             return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
 
-        return html_table(*self.table()) + items(self.sentences) + items(self.notes)
+        lists = (self.sentences, self.overview, self.notes)
+        return html_table(*self.table()) + "".join(items(lines) for lines in lists if lines)
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """The header and the cells of the comparison table, as text."""
-        header = ["recipe", "accuracy", "seeds", "over seeds", "over images"]
-        header += ["parameters", "training", "ms per image"]
+        header = ["recipe", *["balanced"] * self.uneven, "accuracy", "seeds", "over seeds"]
+        header += ["over images", "parameters", "training", "ms per image"]
         return header, [
             [
                 row.name,
+                *[percent(row.balanced_accuracy)] * self.uneven,
                 percent(row.accuracy),
                 str(len(row.seeds)),
                 percent_range(row.seed_interval),
@@ -217,6 +231,7 @@ def compare_predictions(
     *,
     images: str = "test images",
     note: str = "",
+    seed: int = 0,
 ) -> Comparison:
     """Compare recipes on the same images; the module's docstring says how and why.
 
@@ -226,6 +241,7 @@ def compare_predictions(
             `inference_ms_per_image`.
         images: what the images are called.
         note: what a reader must know of them.
+        seed: of the bootstrap's draws.
 
     Raises:
         RunError: no runs, a seed twice in one recipe, predictions that cannot be evaluated, or
@@ -248,13 +264,65 @@ def compare_predictions(
                 reference, predictions, f"{name} (seed {seed})", reference_name, images
             )
     costs = costs or {}
-    rows = [_row(name, seeds, costs.get(name, {})) for name, seeds in by_seed.items()]
-    rows.sort(key=lambda row: (-row.accuracy, row.name))
-    pairs = [
-        _pair(a.name, by_seed[a.name], b.name, by_seed[b.name])
-        for a, b in itertools.combinations(rows, 2)
-    ]
-    return Comparison(len(reference), tuple(rows), tuple(_correct(pairs)), images, note)
+    evaluations = {
+        name: {own: evaluate_predictions(predictions) for own, predictions in members.items()}
+        for name, members in by_seed.items()
+    }
+    uneven = next(iter(next(iter(evaluations.values())).values())).uneven
+    rows = [_row(name, seeds, costs.get(name, {})) for name, seeds in evaluations.items()]
+    rows.sort(key=lambda row: (-(row.balanced_accuracy if uneven else row.accuracy), row.name))
+    ranked = {row.name: by_seed[row.name] for row in rows}
+    names = list(ranked)
+    number = len(names) * (len(names) - 1) // 2
+    pairs = correct(
+        [
+            pair_up(a, ranked[a], b, ranked[b], pairs=number)
+            for a, b in itertools.combinations(names, 2)
+        ]
+    )
+    return Comparison(
+        n=len(reference),
+        rows=tuple(rows),
+        pairs=tuple(_bootstrapped(pairs, ranked, seed)),
+        images=images,
+        note=note,
+        uneven=uneven,
+        agreement=agreement_of(ranked) if pairs else None,
+        rankings=tuple(_rankings({name: evaluations[name] for name in names}, uneven)),
+    )
+
+
+def _bootstrapped(pairs: Sequence[Pair], runs: _BySeed, seed: int) -> list[Pair]:
+    keys = {
+        key
+        for pair in pairs
+        for key in ((pair.a, pair.primary.seed_a), (pair.b, pair.primary.seed_b))
+    }
+    if not keys:
+        return []
+    position = {key: place for place, key in enumerate(sorted(keys))}
+    drawn = paired_bootstrap([runs[name][own] for name, own in position], seed=seed)
+    return [with_bootstrap(pair, drawn, position) for pair in pairs]
+
+
+def _rankings(evaluations: Mapping[str, Mapping[int, Evaluation]], uneven: bool) -> list[Ranking]:
+    names, found = list(evaluations), []
+    if len(names) < 2:
+        return []
+    common = sorted(set.intersection(*(set(seeds) for seeds in evaluations.values())))
+    firsts = [own[common[0] if common else min(own)] for own in evaluations.values()]
+    recalls = np.array([[row.recall for row in result.per_class] for result in firsts]).T
+    recalls = recalls[np.isfinite(recalls).all(axis=1)]
+    if len(recalls) > 1:
+        found.append(rank_over_blocks(names, recalls, blocks="classes", score="recall"))
+    if len(common) > 1:
+        score = "balanced accuracy" if uneven else "accuracy"
+        scores = [
+            [own[s].balanced_accuracy if uneven else own[s].accuracy for s in common]
+            for own in evaluations.values()
+        ]
+        found.append(rank_over_blocks(names, np.array(scores).T, blocks="seeds", score=score))
+    return found
 
 
 def _first(runs: SeedRuns) -> tuple[str, Predictions]:
@@ -282,9 +350,9 @@ def _refuse_other_images(
 
 
 def _row(
-    name: str, by_seed: Mapping[int, Predictions], cost: Mapping[str, float | None]
+    name: str, by_seed: Mapping[int, Evaluation], cost: Mapping[str, float | None]
 ) -> ComparisonRow:
-    evaluations = [evaluate_predictions(predictions) for predictions in by_seed.values()]
+    evaluations = list(by_seed.values())
     accuracies = tuple(evaluation.accuracy for evaluation in evaluations)
     mean, low, high = seed_interval(accuracies)
     n = evaluations[0].n
@@ -296,87 +364,10 @@ def _row(
         # With two seeds Student's interval easily leaves what an accuracy can be.
         seed_interval=None if len(by_seed) == 1 else (max(0.0, low), min(1.0, high)),
         image_interval=wilson_interval(min(mean * n, n), n),
+        balanced_accuracy=fmean(result.balanced_accuracy for result in evaluations),
+        balanced_interval=evaluations[0].balanced_interval,
+        macro_f1=fmean(result.macro_f1 for result in evaluations),
         parameters=cost.get("parameters"),
         train_seconds=cost.get("train_seconds"),
         inference_ms_per_image=cost.get("inference_ms_per_image"),
     )
-
-
-def _pair(
-    a: str, runs_a: Mapping[int, Predictions], b: str, runs_b: Mapping[int, Predictions]
-) -> Pair:
-    common = [(seed, seed) for seed in runs_a if seed in runs_b]
-    tests = []
-    for seed_a, seed_b in common or [(next(iter(runs_a)), next(iter(runs_b)))]:
-        right_a, right_b = runs_a[seed_a].correct, runs_b[seed_b].correct
-        p = mcnemar_exact(right_a, right_b)
-        only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-        tests.append(
-            PairedTest(
-                seed_a, seed_b, float(right_a.mean()), float(right_b.mean()), only_a, only_b, p, p
-            )
-        )
-    gaps = [test.accuracy_a - test.accuracy_b for test in tests]
-    return Pair(a, b, tuple(tests), seed_interval(gaps) if len(common) >= 2 else None)
-
-
-def _correct(pairs: Sequence[Pair]) -> list[Pair]:
-    """Holm over the pairs, apart for the first common seed, the second, and so on."""
-    tests = [list(pair.tests) for pair in pairs]
-    for position in range(max((len(own) for own in tests), default=0)):
-        family = [own for own in tests if position < len(own)]
-        for own, p_holm in zip(family, holm([own[position].p for own in family]), strict=True):
-            own[position] = replace(own[position], p_holm=p_holm)
-    return [replace(pair, tests=tuple(own)) for pair, own in zip(pairs, tests, strict=True)]
-
-
-def _say(pair: Pair, images: str) -> str:
-    test = pair.primary
-    (a, b), only = (pair.a, pair.b), (test.only_a, test.only_b)
-    shares = (test.accuracy_a, test.accuracy_b)
-    if test.verdict < 0:  # the mean over seeds ranks a first, the tested seed ranks b first
-        (a, b), only, shares = (b, a), only[::-1], shares[::-1]
-    where = (
-        f"seed {test.seed_a}"
-        if test.seed_a == test.seed_b
-        else f"{pair.a} seed {test.seed_a}, {pair.b} seed {test.seed_b}"
-    )
-    facts = (
-        f"{percent(shares[0])} against {percent(shares[1])}; on {images} {only[0]:,} were right "
-        f"only for {a} and {only[1]:,} only for {b}"
-    )
-    others = [
-        f"{other.seed_a} ({_outcome(pair, other)}, {p_value(other.p_holm)})"
-        for other in pair.tests[1:]
-        if other.verdict != test.verdict
-    ]
-    verdict = f"{a} is better than {b}" if test.verdict else f"{a} and {b} are indistinguishable"
-    if others:
-        verdict += f" on {where}, but not on every seed"
-    elif len(pair.tests) > 1:
-        verdict += f" on each of {len(pair.tests)} seeds, as on {where}"
-    else:
-        verdict += f" here ({where})"
-    text = f"{verdict}: {facts}, {p_value(test.p_holm)} (Holm)."
-    if others:
-        text += f" The same test says otherwise on seed {', '.join(others)}."
-    if pair.difference is not None:
-        text += " " + _say_over_seeds(pair, *pair.difference)
-    return text
-
-
-def _outcome(pair: Pair, test: PairedTest) -> str:
-    return {1: f"{pair.a} better", -1: f"{pair.b} better", 0: "no difference shown"}[test.verdict]
-
-
-def _say_over_seeds(pair: Pair, mean: float, low: float, high: float) -> str:
-    ahead = pair.a if mean >= 0 else pair.b
-    if mean < 0:
-        mean, low, high = -mean, -high, -low
-    text = (
-        f"Over {len(pair.tests)} common seeds {ahead} is ahead by {100 * mean:.2f} points on "
-        f"average on these images (95 % interval {100 * low:.2f} to {100 * high:.2f})"
-    )
-    if low <= 0:
-        return text + ", an interval that includes zero: new seeds may reverse the order."
-    return text + "."

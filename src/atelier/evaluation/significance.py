@@ -3,7 +3,8 @@
 Sources: Wilson 1927, JASA 22 (interval of a proportion); McNemar 1947, Psychometrika 12(2), in its
 exact binomial form; Holm 1979, Scandinavian Journal of Statistics 6(2); Student 1908 (interval of
 a mean over seeds); Zou & Donner 2008, Statistics in Medicine 27(10) (interval of a sum of
-proportions from the intervals of its terms).
+proportions from the intervals of its terms); Alpaydin 1999, Neural Computation 11(8) (F test of
+five times twofold cross-validation).
 """
 
 from __future__ import annotations
@@ -99,3 +100,27 @@ def seed_interval(values: Sequence[float]) -> tuple[float, float, float]:
         return mean, math.nan, math.nan
     half = float(t.ppf(0.975, array.size - 1) * array.std(ddof=1) / math.sqrt(array.size))
     return mean, mean - half, mean + half
+
+
+def alpaydin_f(differences: npt.ArrayLike) -> tuple[float, float]:
+    """The combined F of five times twofold cross-validation (Alpaydin 1999) and its p-value.
+
+    It tests that two ways to train do equally well when both the training images and the seed are
+    drawn again, and uses each image for training as often as for judging.
+
+    Args:
+        differences: (5, 2) score a - score b of each repetition and fold.
+
+    Raises:
+        ValueError: another shape.
+    """
+    from scipy.stats import f
+
+    table = np.asarray(differences, float)
+    if table.shape != (5, 2):
+        raise ValueError(f"differences of shape {table.shape}, not (5, 2)")
+    spread = 2 * float(np.square(table - table.mean(axis=1, keepdims=True)).sum())
+    if spread == 0:
+        return (math.inf, 0.0) if table.any() else (0.0, 1.0)
+    value = float(np.square(table).sum()) / spread
+    return value, float(f.sf(value, 10, 5))
