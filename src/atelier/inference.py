@@ -26,6 +26,7 @@ from .progress import progress_bar
 
 if TYPE_CHECKING:
     from .evaluation import AnswerRule
+    from .evaluation.conformal import ConformalRule
     from .runs import Run
 
 _SHOW_FROM = 200  # files; fewer take no two seconds
@@ -43,12 +44,15 @@ class ImagePrediction:
         probs: class name to calibrated probability, the likeliest first.
         inverted: whether light and dark were swapped, for the model knows a dark background.
         unknown: whether the likeliest class is too unlikely for an answer.
+        possible: the classes that the true one is among as often as promised, the likeliest first,
+            possibly none; None where no promise was asked for.
     """
 
     path: str
     probs: dict[str, float]
     inverted: bool
     unknown: bool = False
+    possible: tuple[str, ...] | None = None
 
     @property
     def predicted(self) -> str:
@@ -68,6 +72,7 @@ def predict(
     invert: Invert = "auto",
     max_error: float | None = None,
     unknown_below: float | None = None,
+    sets: float | None = None,
     skip_bad: bool = False,
     device: str = "auto",
     progress: bool = False,
@@ -84,13 +89,16 @@ def predict(
             see `threshold_of`.
         unknown_below: answer "unknown" where the likeliest class has a lower probability; None is
             what an exported model was given for it, and never for a run.
+        sets: name for each image the classes that the true one is among in this share of images
+            like those of the data set; see `evaluation.conformal`. Of a run.
         skip_bad: leave out files that cannot be read.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; an exported model runs on the CPU.
         progress: show a bar on standard error.
 
     Raises:
-        ConfigError: a share is out of range or cannot be promised, or both are given.
-        RunError: the run folder cannot be used.
+        ConfigError: a share is out of range or cannot be promised, or two that exclude each other
+            are given.
+        RunError: the run folder cannot be used, or held out no images for what is asked.
         ExportError: the exported file cannot be used.
         ExtraError: what a run or this kind of file needs is not installed.
         DataError: a folder has no image files.
@@ -105,6 +113,7 @@ def predict(
             find_images(images),
             invert=invert,
             unknown_below=threshold,
+            sets=sets_rule_of(model, sets),
             on_bad=_ignore if skip_bad else None,
             device=device,
             progress=progress,
@@ -172,12 +181,36 @@ def threshold_of(
     return card.threshold, card.rule
 
 
+def sets_rule_of(model: Run | ExportedModel, level: float | None) -> ConformalRule | None:
+    """By which rule a run names sets of classes that hold the true one in this share of images.
+
+    Args:
+        model: a run; an exported model has no validation images with it.
+        level: the share; None asks for no sets.
+
+    Raises:
+        ConfigError: the share is out of range, or the model is an exported one.
+        RunError: no images were held out in the training.
+    """
+    if level is None:
+        return None
+    if isinstance(model, ExportedModel):
+        raise ConfigError(
+            f"{model.path} is an exported model, which has no validation images to choose sets by",
+            fix="Predict with the run that it was exported from",
+        )
+    from .evaluation.conformal import conformal_of
+
+    return conformal_of(model, level)
+
+
 def predict_each(
     model: Run | ExportedModel,
     paths: Sequence[str | Path],
     *,
     invert: Invert = "auto",
     unknown_below: float = 0.0,
+    sets: ConformalRule | None = None,
     on_bad: _OnBad | None = None,
     device: str = "auto",
     progress: bool = False,
@@ -188,6 +221,7 @@ def predict_each(
         model: a handle.
         paths: of files alone; `find_images` gives those of folders.
         unknown_below: see `threshold_of`.
+        sets: see `sets_rule_of`.
         on_bad: told of each file that cannot be read, which is then left out.
     """
     if not 0 <= unknown_below <= 1:
@@ -211,7 +245,12 @@ def predict_each(
             order = np.argsort(-probs, kind="stable")
             ranked = {model.classes[k]: float(probs[k]) for k in order}
             bar.update(done + bad, f"{done + bad:,} of {len(paths):,} images")
-            yield ImagePrediction(path, ranked, inverted, bool(probs.max() < unknown_below))
+            possible = None
+            if sets is not None:
+                (held,) = sets.sets(probs[None])
+                possible = tuple(model.classes[k] for k in order if held[k])
+            unknown = bool(probs.max() < unknown_below)
+            yield ImagePrediction(path, ranked, inverted, unknown, possible)
 
 
 _Judged = Iterator[tuple[str, npt.NDArray[Any], bool]]

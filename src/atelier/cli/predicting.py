@@ -16,6 +16,7 @@ from ..inference import (
     find_images,
     open_model,
     predict_each,
+    sets_rule_of,
     threshold_of,
 )
 from ..storage import atomic_path, refuse_existing
@@ -31,6 +32,7 @@ def print_predictions(
     invert: Literal["auto", "yes", "no"],
     max_error: float | None,
     unknown_below: float | None,
+    sets: float | None,
     csv_path: Path | None,
     overwrite: bool,
     skip_bad: bool,
@@ -53,6 +55,7 @@ def print_predictions(
     model = open_model(model_path)
     paths = find_images(images)
     threshold, rule = threshold_of(model, max_error=max_error, unknown_below=unknown_below)
+    rule_of_sets = sets_rule_of(model, sets)
     if max_error is not None:
         print(rule, file=sys.stderr)
     bad: list[tuple[str, ImageError]] = []
@@ -61,12 +64,13 @@ def print_predictions(
         paths,
         invert=invert,
         unknown_below=threshold,
+        sets=rule_of_sets,
         on_bad=lambda path, error: bad.append((path, error)),
         device=device,
         progress=progress,
     )
     if csv_path is not None:
-        writing = _table(csv_path, model.classes)
+        writing = _table(csv_path, model.classes, with_sets=sets is not None)
     else:
         writing = _json(sys.stdout) if as_json else _lines(top)
     with writing as write:
@@ -84,7 +88,7 @@ def _lines(top: int) -> Iterator[_Writer]:
         words = "  ".join(f"{name} {share:.1%}" for name, share in likeliest)
         words = f"unknown, at best {words}" if result.unknown else words
         note = "  (light background: light and dark were swapped)" if result.inverted else ""
-        print(f"{_shown(result.path)}: {words}{note}")
+        print(f"{_shown(result.path)}: {words}{_possible(result)}{note}")
 
     yield write
 
@@ -102,6 +106,8 @@ def _json(out: TextIO) -> Iterator[_Writer]:
             "probs": result.probs,
             "inverted": result.inverted,
         }
+        if result.possible is not None:
+            row["possible"] = list(result.possible)
         text = json.dumps(row, indent=2).replace("\n", "\n  ")
         out.write(f"{separator}  {text}")
         separator = ",\n"
@@ -111,21 +117,23 @@ def _json(out: TextIO) -> Iterator[_Writer]:
 
 
 @contextmanager
-def _table(path: Path, classes: tuple[str, ...]) -> Iterator[_Writer]:
+def _table(path: Path, classes: tuple[str, ...], *, with_sets: bool) -> Iterator[_Writer]:
     with (
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(
-            ["file", "predicted", "unknown", "probability", *(f"P({name})" for name in classes)]
-        )
+        first = ["file", "predicted", "unknown", "probability", *["possible"] * with_sets]
+        table.writerow([*first, *(f"P({name})" for name in classes)])
 
         def write(result: ImagePrediction) -> None:
             unknown = "yes" if result.unknown else "no"
             shares = [f"{result.probs[name]:.6f}" for name in classes]
             probability = f"{result.probability:.6f}"
-            table.writerow([_shown(result.path), result.predicted, unknown, probability, *shares])
+            row = [_shown(result.path), result.predicted, unknown, probability]
+            if result.possible is not None:
+                row.append("; ".join(result.possible))
+            table.writerow([*row, *shares])
 
         yield write
 
@@ -143,6 +151,12 @@ def _tell_bad(bad: list[tuple[str, ImageError]], total: int, *, skip_bad: bool) 
         f"{len(bad):,} of {total:,} files could not be read",
         fix="Mend or remove them, or pass --skip-bad",
     )
+
+
+def _possible(result: ImagePrediction) -> str:
+    if result.possible is None:
+        return ""
+    return f"  possible: {', '.join(result.possible) or 'none of the classes'}"
 
 
 def _shown(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .application import AsJson, Data, Device, Overrides, Overwrite, Quiet, app
+from .application import AsJson, Data, Device, Overrides, Overwrite, Quiet, Track, app
 
 
 @app.command()
@@ -61,6 +61,7 @@ def compare(
     data: Data = None,
     overrides: Overrides = None,
     runs: Annotated[Path, typer.Option(help="The folder of the recipes' runs.")] = Path("runs"),
+    track: Track = None,
     as_json: AsJson = False,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -74,6 +75,7 @@ def compare(
         data=data,
         overrides=overrides or [],
         runs=runs,
+        track=track,
         device=device,
         progress=not quiet,
     )
@@ -104,6 +106,13 @@ def predict(
             metavar="P", help='Answer "unknown" where the likeliest class is less probable.'
         ),
     ] = None,
+    sets: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Name the classes that the true one is among in this share of images, as 0.95.",
+        ),
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="OUT", help="Write a table instead of lines.")
     ] = None,
@@ -125,6 +134,7 @@ def predict(
         invert=invert,
         max_error=max_error,
         unknown_below=unknown_below,
+        sets=sets,
         csv_path=csv,
         overwrite=overwrite,
         skip_bad=skip_bad,

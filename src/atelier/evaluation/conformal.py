@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 Method = Literal["lac", "aps", "raps", "lac by class"]
 METHODS: tuple[Method, ...] = ("lac", "aps", "raps", "lac by class")
+MOST_SHOWN = 4  # classes in a set; larger ones are counted together
 _PENALTY = 0.1
 _ROUNDING = 1e-12
 
@@ -147,6 +148,7 @@ class ClassSets:
         covered: those whose set holds the class.
         low, high: the ends of the 95 % Wilson interval of the share; 0 to 1 without an image.
         mean_size: the mean number of classes in a set; 0 without an image.
+        sizes: how many sets have no class, 1, 2, 3, and 4 or more.
     """
 
     name: str
@@ -155,6 +157,7 @@ class ClassSets:
     low: float
     high: float
     mean_size: float
+    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,9 @@ def coverage_of(
         images, covered = int(own.sum()), int(held[own].sum())
         interval = wilson_interval(covered, images) if images else (0.0, 1.0)
         mean_size = float(sizes[own].mean()) if images else 0.0
-        rows.append(ClassSets(name, images, covered, *interval, mean_size))
+        counts = np.bincount(np.minimum(sizes[own], MOST_SHOWN), minlength=MOST_SHOWN + 1)
+        own_sizes = tuple(map(int, counts))
+        rows.append(ClassSets(name, images, covered, *interval, mean_size, own_sizes))
     covered = int(held.sum())
     return Coverage(
         method,

@@ -126,8 +126,11 @@ def uncertainty(
         known=len(known),
     )
     result.save(run)
-    for picture in uncertainty_pictures(result, examples):
-        picture.save(run.path / "figures")
+    pictures = uncertainty_pictures(result, examples)
+    with progress_bar("pictures", len(pictures), show=progress) as bar:
+        for done, picture in enumerate(pictures, start=1):
+            picture.save(run.path / "figures")
+            bar.update(done, picture.key)
     return result
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..drawing.canvas import (
     BLUE,
     GRAY,
     INK,
     MARKERS,
-    PALE,
     PALETTE,
     SKY,
     VERMILION,
@@ -28,18 +29,22 @@ from ..drawing.canvas import (
     tidy,
 )
 from ..drawing.picture import Picture
-from ..evaluation.conformal import Coverage
+from ..evaluation.conformal import MOST_SHOWN, ClassSets, Coverage
 from ..evaluation.tables import percent
 from .result import ProbabilityScores, Uncertainty
 from .separation import Example
 
 _MOST_CLASSES = 30
 _EDGE = 0.1
+# Of sets with no class, with 1, 2, 3, and more: the larger, the paler.
+_SIZES = (VERMILION, BLUE, "#4C9CCB", "#94C4E2", "#D3E6F2")
 _TITLES = {
     "as trained": "as trained",
     "temperature": "with the temperature (served)",
     "isotonic": "with the isotonic curve",
 }
+
+Floats = npt.NDArray[np.float64]
 
 
 def uncertainty_pictures(result: Uncertainty, examples: Sequence[Example] = ()) -> list[Picture]:
@@ -94,11 +99,12 @@ def uncertainty_pictures(result: Uncertainty, examples: Sequence[Example] = ()) 
             Picture(
                 "uncertainty-sets",
                 "Which classes are possible?",
-                set_sizes(result.sets),
+                set_sizes(result.sets, result.conformal[-1]),
                 f"Sets hold the true class of {percent(result.sets.share)} of the images, promised "
                 f"{percent(result.level, 0)}; {result.sets.mean_size:.2f} classes on average",
-                "Left: how many classes the sets of each true class have. Right: how often they "
-                "hold it, with 95 % intervals; the promise, dashed, is for all images together.",
+                f"Sets by {result.sets.method}. Left: how many classes those of each class have. "
+                "Right: how often they hold it, with 95 % intervals. The promise, dashed, is for "
+                f"all images together; that of {result.conformal[-1].method} is for each class.",
             )
         )
     if examples:
@@ -190,7 +196,7 @@ def risk_coverage_curve(result: Uncertainty) -> Figure:
     axes.axhline(error, color=GRAY, lw=1, ls=":", label="an order that knows nothing")
     axes.set(xlabel="share of the images that is answered", ylabel="error among the answers")
     axes.set_xlim(0, 1)
-    axes.set_ylim(0, max(1.35 * error, 0.01))
+    axes.set_ylim(0, max(1.8 * error, 0.01))
     axes.xaxis.set_major_formatter(percent_axis())
     axes.yaxis.set_major_formatter(percent_axis())
     axes.legend(frameon=False, fontsize=8.5, loc="upper left")
@@ -257,36 +263,64 @@ def score_histograms(result: Uncertainty) -> Figure:
     return drawing
 
 
-def set_sizes(row: Coverage) -> Figure:
-    """Shares of the sizes of sets, and how often they hold the class, for each class."""
-    classes = sorted(
+def set_sizes(row: Coverage, by_class: Coverage | None = None) -> Figure:
+    """Shares of the sizes of sets, and how often they hold the class, for each class: the least
+    covered first, and of many classes those alone.
+
+    Args:
+        row: of the sets that are given.
+        by_class: of those whose promise is for each class, to be shown beside them.
+    """
+    present = sorted(
         (own for own in row.per_class if own.images),
         key=lambda own: (own.covered / own.images, own.name),
-    )[:_MOST_CLASSES]
-    drawing = figure(9, 0.34 * len(classes) + 1.4)
+    )
+    classes = present[:_MOST_CLASSES]
+    drawing = figure(9.5, 0.34 * len(classes) + 1.7)
     sizes, held = drawing.subplots(1, 2, sharey=True)
     place = np.arange(len(classes))[::-1]
-    sizes.barh(place, [own.mean_size for own in classes], color=BLUE, height=0.65)
-    for at, own in zip(place, classes, strict=True):
-        sizes.text(own.mean_size, at, f" {own.mean_size:.2f}", va="center", fontsize=8)
-    sizes.axvline(1, color=PALE, lw=1)
-    sizes.set_xlabel("classes in a set, on average")
-    sizes.margins(x=0.12)
-    shares = np.array([own.covered / own.images for own in classes])
-    errors = [shares - [own.low for own in classes], [own.high for own in classes] - shares]
-    held.errorbar(shares, place, xerr=errors, fmt="o", color=BLUE, ms=5.5, lw=1.3, capsize=2.5)
+    left = np.zeros(len(classes))
+    for size, color in enumerate(_SIZES):
+        shares = np.array([own.sizes[size] / own.images for own in classes])
+        label = "none" if size == 0 else f"{size}" if size < MOST_SHOWN else f"{size} or more"
+        if size == 1 or sum(own.sizes[size] for own in present):
+            sizes.barh(place, shares, 0.7, left=left, color=color, label=label)
+        left += shares
+    sizes.set_xlim(0, 1)
+    sizes.set_xlabel("sets with so many classes")
+    sizes.legend(
+        frameon=False, fontsize=8.5, ncols=5, loc="lower left", bbox_to_anchor=(0, 1),
+        handlelength=1, columnspacing=1, borderaxespad=0.2,
+    )  # fmt: skip
+    _held(held, classes, place, row.method, BLUE, "o")
+    if by_class is not None:
+        own = {found.name: found for found in by_class.per_class}
+        rows = [own[found.name] for found in classes]
+        _held(held, rows, place - 0.25, f"{by_class.method}", VERMILION, "s")
     held.axvline(row.level, color=INK, lw=1, ls="--")
     held.set_xlabel("sets that hold the true class")
-    held.xaxis.set_major_formatter(percent_axis())
-    for axes in (sizes, held):
-        tidy(axes, grid="x")
-    sizes.set_yticks(place, [plain(own.name) for own in classes])
-    shown = len(classes) < sum(1 for own in row.per_class if own.images)
-    held.set_title(
-        f"all: {percent(row.share)}" + (f"; the {len(classes)} least covered" if shown else ""),
-        fontsize=10, loc="left",
+    held.xaxis.set_major_locator(MaxNLocator(5))
+    held.legend(
+        frameon=False, fontsize=8.5, ncols=2, loc="lower left", bbox_to_anchor=(0, 1),
+        borderaxespad=0.2,
     )  # fmt: skip
+    for axes in (sizes, held):
+        tidy(axes, grid="x").xaxis.set_major_formatter(percent_axis())
+    sizes.set_yticks(place, [plain(own.name) for own in classes])
+    sizes.set_ylim(-0.6, len(classes) - 0.4)
+    if len(classes) < len(present):
+        sizes.set_ylabel(f"the {len(classes)} classes of {len(present)} that are covered least")
     return drawing
+
+
+def _held(
+    axes: Axes, rows: Sequence[ClassSets], place: Floats, label: str, color: str, marker: str
+) -> None:
+    shares = np.array([own.covered / own.images for own in rows])
+    errors = [shares - [own.low for own in rows], [own.high for own in rows] - shares]
+    axes.errorbar(
+        shares, place, xerr=errors, fmt=marker, color=color, ms=5, lw=1.2, capsize=2, label=label
+    )
 
 
 def unknown_examples(examples: Sequence[Example]) -> Figure:
