@@ -51,6 +51,7 @@ PUBLIC = [
     "report",
     "robustness",
     "serve",
+    "track",
     "train",
     "tune",
 ]

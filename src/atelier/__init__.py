@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .serving import serve
     from .showcase import demo
     from .sweeps import compare
+    from .tracking import track
     from .training import train
     from .tuning import Tuning, tune
     from .uncertainty import uncertainty
@@ -104,6 +105,7 @@ _HOMES = {
     "report": "reporting",
     "robustness": "robustness",
     "serve": "serving",
+    "track": "tracking",
     "train": "training",
     "tune": "tuning",
     "uncertainty": "uncertainty",
@@ -147,6 +149,7 @@ __all__ = [
     "report",
     "robustness",
     "serve",
+    "track",
     "train",
     "tune",
 ]

@@ -49,6 +49,7 @@ def test_a_run_without_maps_has_none(finished_run):
         (lambda kept: kept | {"layouts": [{"method": "pca"}]}, "damaged"),
         (lambda _: [], "not a JSON object"),
     ],
+    ids=["version", "weights", "lengths", "labels", "layout", "list"],
 )
 def test_maps_that_do_not_belong_to_the_run_are_refused(mapped, maps, tmp_path, damage, said):
     run = atelier.load_run(shutil.copytree(mapped.path, tmp_path / "run"))

@@ -9,6 +9,7 @@ Biotechnology 39), and see the first 50 components.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -51,7 +52,11 @@ def lay_out(vectors: npt.NDArray[np.float32], method: Method, *, seed: int = 0) 
         perplexity = min(30.0, (len(vectors) - 1) / 3)
         tsne = TSNE(perplexity=perplexity, init=start, random_state=seed)
         return np.asarray(tsne.fit_transform(components), float)
-    umap = require("umap").UMAP(
+    with warnings.catch_warnings():
+        # That Tensorflow is missing, which nothing here would use.
+        warnings.simplefilter("ignore", ImportWarning)
+        library = require("umap")
+    umap = library.UMAP(
         n_neighbors=min(15, len(vectors) - 1),
         init=start * 1e5,  # UMAP's own scale: about 10
         random_state=seed,
