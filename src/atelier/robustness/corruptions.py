@@ -223,9 +223,8 @@ def _jpeg(pixels: Tensor, lost: float, _ground: _Ground) -> Tensor:
     """Through Pillow's encoder, the files that a user has; colors are subsampled as by default.
 
     Images are stacked into one file, which takes a tenth of the time. Each starts at a block of its
-    own, and what pads it repeats its edge, as the encoder itself would: gray ones come out bit for
-    bit as alone, colored ones but for a few levels at the edge, where colors at half the resolution
-    look across.
+    own, and what pads it repeats its edge, as the encoder itself does: gray ones come out bit for
+    bit as alone, colored ones but for a few levels in the blocks at the edge.
     """
     images = pixels.to(torch.uint8).cpu().numpy()
     bands = [[0, 1, 2]] if images.shape[1] == 3 else [[k] for k in range(images.shape[1])]

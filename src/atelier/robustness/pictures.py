@@ -65,10 +65,13 @@ def robustness_pictures(result: Robustness, *, sheet: Sheet | None = None) -> li
         pictures.append(_corruptions(runs))
     if any(run.attacks for run in runs):
         pictures.append(_attacks(runs))
-    if any(run.groups for run in runs):
-        pictures.append(_groups(runs[0]))
-    if any(one.mirrored for one in runs):
-        pictures.append(_mirror(next(run for run in runs if run.mirrored)))
+    for number, run in enumerate(runs, start=1):
+        mark = f"-{number}" if len(runs) > 1 else ""
+        if run.groups:
+            pictures.append(_groups(run, mark))
+        # Of a network that judges by both, nothing can be seen.
+        if any(one.mirrored != one.upright for one in run.mirrored):
+            pictures.append(_mirror(run, mark))
     if sheet is not None and runs[0].corruptions:
         pictures.append(_examples(runs[0], *sheet))
     return pictures
@@ -83,8 +86,8 @@ def refuse_pictures(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise StorageError(f"{folder} is a file", fix="Name a folder with --out")
     for key in KEYS:
-        for suffix in ("png", "jpg"):
-            refuse_existing(folder / f"{key}.{suffix}", overwrite=overwrite)
+        for there in sorted(folder.glob(f"{key}*")):
+            refuse_existing(there, overwrite=overwrite)
 
 
 def severity_curves(runs: Sequence[RunRobustness]) -> Figure:
@@ -176,10 +179,10 @@ def mirror_slopes(run: RunRobustness) -> Figure:
         color = VERMILION if one.suffers else GRAY
         upright, mirrored = one.upright / one.n, one.mirrored / one.n
         axes.plot([upright, mirrored], [y, y], color=color, lw=2)
-        axes.plot(upright, y, "o", ms=7, mfc="white", mec=color, mew=1.5, clip_on=False)
-        axes.plot(mirrored, y, "o", ms=7, color=color, clip_on=False)
-    axes.plot([], [], "o", ms=7, mfc="white", mec=GRAY, mew=1.5, label="upright")
-    axes.plot([], [], "o", ms=7, color=GRAY, label="mirrored")
+        axes.plot(upright, y, "o", ms=9, mfc="white", mec=color, mew=1.5, clip_on=False)
+        axes.plot(mirrored, y, "o", ms=5.5, color=color, clip_on=False)
+    axes.plot([], [], "o", ms=9, mfc="white", mec=GRAY, mew=1.5, label="upright")
+    axes.plot([], [], "o", ms=5.5, color=GRAY, label="mirrored")
     axes.set_yticks(range(len(classes)), [plain(one.name) for one in classes])
     axes.set_ylim(len(classes) - 0.4, -0.6)
     axes.set_xlim(right=1)
@@ -256,7 +259,7 @@ def _attacks(runs: Sequence[RunRobustness]) -> Picture:
     )
 
 
-def _groups(run: RunRobustness) -> Picture:
+def _groups(run: RunRobustness, mark: str) -> Picture:
     worst = worst_of(run.groups)
     said = "no subgroup is below the others beyond chance"
     if worst is not None:
@@ -264,19 +267,20 @@ def _groups(run: RunRobustness) -> Picture:
     left_out = len(run.groups) - len(_shown_groups(run))
     more = f" {left_out} more groups are not shown." if left_out else ""
     return Picture(
-        KEYS[2],
+        f"{KEYS[2]}{mark}",
         f"For which pictures {run.name} fails",
         group_dots(run),
         f"Accuracy of {len(run.groups)} subgroups, all {percent(run.accuracy, 1)}; {said}",
         f"{run.images}; the dashed line is all of them. Filled dots differ from the others beyond "
         f"chance, corrected for {len(run.groups)} groups; the worst is vermilion. Quarters are of "
-        f"each class, so that all have the same mixture of classes.{more}",
+        "each class, so that all have the same mixture of classes; size is the share of pixels "
+        f"that are not background, side how far to the left or right they lie.{more}",
     )
 
 
-def _mirror(run: RunRobustness) -> Picture:
+def _mirror(run: RunRobustness, mark: str) -> Picture:
     return Picture(
-        KEYS[3],
+        f"{KEYS[3]}{mark}",
         f"What a mirror does to {run.name}",
         mirror_slopes(run),
         "; ".join(
