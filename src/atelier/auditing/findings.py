@@ -15,6 +15,7 @@ from ..data.duplicates import Pairs
 from ..evaluation.tables import text_table
 from ..storage import write_text
 from .collection import Collection
+from .label_findings import LabelAudit
 from .lookalikes import Lookalikes
 
 Kind = Literal["exact", "near", "mirrored", "look-alike"]
@@ -81,6 +82,7 @@ class Audit:
         small: photos with hardly any pixels.
         warnings: sentences on classes with too few images.
         notes: what was left out, or could not be looked at.
+        labels: which labels are likely wrong; None where that was not asked.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Audit:
     small: tuple[SmallPhoto, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    labels: LabelAudit | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -101,6 +104,7 @@ class Audit:
             "small": [asdict(photo) for photo in self.small],
             "warnings": list(self.warnings),
             "notes": list(self.notes),
+            **({} if self.labels is None else {"labels": self.labels.to_dict()}),
         }
 
     def __str__(self) -> str:
@@ -133,6 +137,8 @@ class Audit:
         said += self.notes
         if said:
             parts.append("\n".join(said))
+        if self.labels is not None:
+            parts.append(str(self.labels))
         return "\n\n".join(parts)
 
     __repr__ = __str__

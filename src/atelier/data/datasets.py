@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,15 @@ import numpy.typing as npt
 from ..config import PhotosConfig
 from ..errors import DataError, did_you_mean
 from .cache import cache_dir, open_arrays
-from .idx import read_idx
+
+if TYPE_CHECKING:
+    from .corrections import Corrected
 
 FASHION_MNIST = "fashion-mnist"
 SAMPLE = "fashion-mnist-sample"
 _ALLOWED = (
     f"{FASHION_MNIST}, {SAMPLE}, a folder of IDX files, a folder of class folders of photos, "
-    "or a table of photos (.csv, .tsv, .parquet)"
+    "a table of photos (.csv, .tsv, .parquet), or a file of corrections (.csv)"
 )
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",
@@ -118,6 +120,7 @@ class Dataset:
         fingerprint: SHA-256 (hex) over images, labels and class names, in order.
         validation: what choices are made by; None where it is cut from `train`.
         photos: of a folder or a table of photos.
+        corrected: what files of corrections have changed, in their order.
     """
 
     name: str
@@ -127,6 +130,7 @@ class Dataset:
     fingerprint: str
     validation: ImageSplit | None = None
     photos: PhotoFacts | None = None
+    corrected: tuple[Corrected, ...] = ()
 
     @property
     def judged(self) -> tuple[str, ImageSplit]:
@@ -162,28 +166,33 @@ def load_dataset(
     Args:
         spec: ``fashion-mnist`` (after it was fetched once), ``fashion-mnist-sample`` (1,000 and
             500 of its images, in this package), a folder of IDX files, a folder of class folders
-            of photos (under train, validation and test, or not), or a table of photos (.csv, .tsv,
-            .parquet). A folder that is itself called like one of the two is reached by
-            ``./fashion-mnist``.
+            of photos (under train, validation and test, or not), a table of photos (.csv, .tsv,
+            .parquet), or a file of corrections, which names another data set. A folder that is
+            itself called like one of the two is reached by ``./fashion-mnist``.
         photos: how photos are read; None is the default.
         progress: show bars on standard error where photos are read for the first time.
 
     Raises:
-        DataError: unknown, not fetched yet, missing or corrupt.
+        DataError: unknown, not fetched yet, missing or corrupt, or a correction does not fit.
         StorageError: photos cannot be kept in the cache.
     """
     if spec == FASHION_MNIST:
         return open_cached(FASHION_MNIST)
     if spec == SAMPLE:
         return _load_sample()
+    from .corrections import is_corrections, open_corrected
     from .photos import has_photos, open_photos
 
+    if is_corrections(spec):
+        return open_corrected(spec, photos, progress=progress)
     if has_photos(spec):
         return open_photos(spec, photos, progress=progress)
     path = Path(spec).expanduser()
     with readable(path):
         is_folder, exists = path.is_dir(), path.exists()
     if is_folder:
+        from .idx_folder import read_idx_folder
+
         return read_idx_folder(path).dataset
     if exists:
         raise DataError(f"the data set {str(spec)!r} is a file", allowed=_ALLOWED)
@@ -296,78 +305,6 @@ def normalization_of(
     return tuple(means), tuple(deviations)
 
 
-@dataclass(frozen=True)
-class IdxFolder:
-    """A data set read from IDX files, and the SHA-256 of each decompressed file."""
-
-    dataset: Dataset
-    checksums: dict[str, str]
-
-
-def read_idx_folder(folder: str | Path) -> IdxFolder:
-    """Read the four IDX files of MNIST or of a drop-in replacement, plain or .gz.
-
-    Class names come from `classes.txt` (one a line) where it is there; the files of Fashion-MNIST
-    are known by their bytes; otherwise the classes are 0 to 9.
-
-    Raises:
-        DataError: a file is missing or corrupt, or the files do not agree.
-    """
-    folder = Path(folder)
-    checksums: dict[str, str] = {}
-    splits = {}
-    for part in ("train", "t10k"):
-        images_path = _find(folder, part, "images", "idx3")
-        labels_path = _find(folder, part, "labels", "idx1")
-        images, checksums[f"{part}-images"] = read_idx(images_path, dimensions=3)
-        labels, checksums[f"{part}-labels"] = read_idx(labels_path, dimensions=1)
-        if len(images) != len(labels):
-            raise DataError(
-                f"{images_path} holds {len(images)} images, "
-                f"but {labels_path.name} holds {len(labels)} labels",
-                fix="Both files must come from the same data set",
-            )
-        ids = np.arange(len(labels), dtype=np.int64)
-        splits[part] = ImageSplit(images[:, None], labels.astype(np.int64), ids)
-    train, test = splits["train"], splits["t10k"]
-    if train.images.shape[1:] != test.images.shape[1:]:
-        sizes = " and ".join("{2} x {3}".format(*split.images.shape) for split in (train, test))
-        raise DataError(f"training and test images in {folder} differ in size: {sizes} pixels")
-    if (folder / "classes.txt").exists():
-        classes = _read_classes(folder / "classes.txt")
-    elif checksums == FASHION_MNIST_CHECKSUMS:
-        classes = FASHION_MNIST_CLASSES
-    else:
-        classes = tuple(map(str, range(10)))
-    largest = max(int(train.labels.max()), int(test.labels.max()))
-    if largest >= len(classes):
-        raise DataError(
-            f"labels in {folder} are out of range",
-            got=largest,
-            allowed=f"0 to {len(classes) - 1}",
-            fix="Name all the classes in a file classes.txt beside the data, one a line",
-        )
-    name = folder.resolve().name
-    dataset = Dataset(name, train, test, classes, fingerprint_of(train, test, classes))
-    return IdxFolder(dataset, checksums)
-
-
-def _find(folder: Path, part: str, kind: str, rank: str) -> Path:
-    parts = ("t10k", "test") if part == "t10k" else (part,)
-    for start in parts:
-        for mark in "-.":
-            for end in ("", ".gz"):
-                path = folder / f"{start}-{kind}{mark}{rank}-ubyte{end}"
-                with readable(path):
-                    if path.is_file():
-                        return path
-    raise DataError(
-        f"the folder {folder} has no {'test' if part == 't10k' else 'training'} {kind}",
-        allowed=f"{part}-{kind}-{rank}-ubyte or .gz",
-        fix="A data set needs four files: images and labels, for training and for test",
-    )
-
-
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Even asking whether a path exists can fail: no permission, or too long a name."""
@@ -377,18 +314,3 @@ def readable(path: Path) -> Iterator[None]:
         raise DataError(
             f"cannot read {path}: {error.strerror or error}", fix="Check the path and permissions"
         ) from error
-
-
-def _read_classes(path: Path) -> tuple[str, ...]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}", fix="Save it as UTF-8 text") from error
-    classes = tuple(line.strip() for line in text.strip().splitlines())
-    if "" in classes or len(set(classes)) != len(classes) or len(classes) < 2:
-        raise DataError(
-            f"{path} does not name the classes",
-            got=f"{len(classes)} lines, {len(set(classes) - {''})} different names",
-            allowed="two or more different names, one a line",
-        )
-    return classes

@@ -46,7 +46,7 @@ def list_table(path: Path, columns: Columns, *, to_learn: bool = True) -> PhotoS
         DataError: the table cannot be read, a column is missing, or a row cannot be understood;
             the error names the rows.
     """
-    table, numbers = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    table, numbers = _read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path)
     if not numbers:
         raise DataError(f"the table {path} has no rows")
     images = _column(path, table, columns.image, "image")
@@ -63,7 +63,7 @@ def list_table(path: Path, columns: Columns, *, to_learn: bool = True) -> PhotoS
             ("weight", columns.weight),
         )
     )
-    refuse = _Refusal(path, numbers)
+    refuse = Refusal(path, numbers)
     refuse.where("an empty path", (not image.strip() for image in images))
     refuse.where("a path with a null character", ("\0" in image for image in images))
     refuse.where("an empty label", (not label.strip() for label in labels))
@@ -102,7 +102,7 @@ def list_table(path: Path, columns: Columns, *, to_learn: bool = True) -> PhotoS
     return ordered_source(path, photos, notes, to_learn=to_learn)
 
 
-class _Refusal:
+class Refusal:
     """Errors that name the rows of a table."""
 
     def __init__(self, path: Path, numbers: list[int]) -> None:
@@ -151,7 +151,7 @@ def _weight(word: str) -> float | None:
     return weight if weight >= 0 and math.isfinite(weight) else None
 
 
-def _without_repeats(photos: list[Photo], refuse: _Refusal) -> tuple[list[Photo], list[str]]:
+def _without_repeats(photos: list[Photo], refuse: Refusal) -> tuple[list[Photo], list[str]]:
     """Each file once. Rows that say different things of one file are refused."""
     rows: defaultdict[str, list[int]] = defaultdict(list)
     for position, photo in enumerate(photos):
@@ -209,7 +209,7 @@ class _Finder:
         return os.path.join(parent, self._names[parent].get(nfc(name), name))  # noqa: PTH118
 
 
-def _read_csv(path: Path) -> _Table:
+def read_csv(path: Path) -> _Table:
     text = _text_of(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(_DELIMITERS, key=lambda mark: _fields(first, mark))
@@ -236,7 +236,7 @@ def _read_csv(path: Path) -> _Table:
     if header is None:
         raise DataError(f"the table {path} is empty", allowed="a header and a row for each photo")
     _refuse_double(path, header)
-    _Refusal(path, numbers).where(
+    Refusal(path, numbers).where(
         f"another number of cells than its header, which has {len(header)},",
         (len(row) != len(header) for row in rows),
     )

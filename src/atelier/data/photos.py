@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,11 @@ _Positions = npt.NDArray[np.int64]
 
 
 def open_photos(
-    source: str | Path, config: PhotosConfig | None = None, *, progress: bool = False
+    source: str | Path,
+    config: PhotosConfig | None = None,
+    *,
+    correct: Callable[[PhotoSource], PhotoSource] | None = None,
+    progress: bool = False,
 ) -> Dataset:
     """Read the photos of a folder of class folders or of a table; see `list_class_folders` and
     `list_table`. They are decoded once and kept in the cache.
@@ -39,6 +44,7 @@ def open_photos(
     Args:
         source: the folder, or a .csv, .tsv or .parquet file.
         config: how the photos are read; None is the default.
+        correct: changes labels, or leaves photos out, before anything is read.
         progress: show bars on standard error.
 
     Returns:
@@ -51,6 +57,8 @@ def open_photos(
     """
     config = config or PhotosConfig()
     listed = list_labeled(source, config.columns)
+    if correct is not None:
+        listed = correct(listed)
     root = listed.root
     cached = read_photos(
         root,
@@ -100,7 +108,11 @@ def has_photos(spec: str | Path) -> bool:
     with readable(path):
         if path.is_dir():
             return not any("-ubyte" in entry.name for entry in path.iterdir())
-        return path.exists() and path.suffix.lower() in TABLE_SUFFIXES
+        if not path.exists() or path.suffix.lower() not in TABLE_SUFFIXES:
+            return False
+    from .corrections import is_corrections
+
+    return not is_corrections(path)
 
 
 def list_labeled(source: str | Path, columns: Columns, *, to_learn: bool = True) -> PhotoSource:

@@ -22,6 +22,7 @@ from ..storage import explained
 from . import datasets
 from .cache import cache_dir, save_arrays
 from .datasets import FASHION_MNIST, Dataset, readable
+from .idx_folder import read_idx_folder
 
 Say = Callable[[str], None]
 
@@ -132,7 +133,7 @@ def _read_checked(folder: Path) -> Dataset:
     with readable(folder):
         if not folder.is_dir():
             raise DataError(f"there is no folder {folder}")
-    read = datasets.read_idx_folder(folder)
+    read = read_idx_folder(folder)
     for part, expected in datasets.FASHION_MNIST_CHECKSUMS.items():
         if read.checksums[part] != expected:
             raise DataError(
