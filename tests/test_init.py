@@ -46,6 +46,7 @@ PUBLIC = [
     "load_dataset",
     "load_export",
     "load_run",
+    "model_card",
     "predict",
     "reference_of",
     "report",

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from .predictions import Predictions
     from .predictor import Predictor
     from .recipes import RECIPES, get_recipe
-    from .reporting import report
+    from .reporting import model_card, report
     from .robustness import Robustness, robustness
     from .runs import Run, load_run
     from .serving import serve
@@ -100,6 +100,7 @@ _HOMES = {
     "load_dataset": "data",
     "load_export": "exported",
     "load_run": "runs",
+    "model_card": "reporting",
     "predict": "inference",
     "reference_of": "monitoring",
     "report": "reporting",
@@ -144,6 +145,7 @@ __all__ = [
     "load_dataset",
     "load_export",
     "load_run",
+    "model_card",
     "predict",
     "reference_of",
     "report",

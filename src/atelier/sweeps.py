@@ -17,6 +17,7 @@ from .evaluation import NO_TEST_PART, Comparison, compare_predictions, evaluate
 from .predictor import Predictor
 from .recipes import RECIPES, is_recipe, is_recipe_file
 from .runs import Run
+from .tracking import Tracker, following
 from .training import (
     OnEpoch,
     can_resume,
@@ -41,6 +42,7 @@ def compare(
     runs: str | Path = "runs",
     device: str = "auto",
     progress: bool = True,
+    track: str | Tracker | None = None,
 ) -> Comparison:
     """Compare runs, or recipes whose missing runs are trained first, on the same test images.
 
@@ -52,6 +54,8 @@ def compare(
         runs: the folder that holds the recipes' runs; finished ones are taken as they are.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         progress: show bars on standard error.
+        track: ``mlflow`` or ``mlflow:URI``: where all the runs are shown, while they are trained
+            and with their test accuracy.
 
     Raises:
         ConfigError: an unknown recipe, key or value, or fewer than two targets.
@@ -60,16 +64,21 @@ def compare(
         DeviceError: this machine has no such device, or too little memory.
         StorageError: no space or no permission.
     """
-    found = gather(
-        targets,
-        seeds=seeds,
-        data=data,
-        overrides=overrides,
-        runs=runs,
-        device=device,
-        progress=progress,
-    )
-    return compare_runs(found, device=device)
+    with following(track) as tracker:
+        found = gather(
+            targets,
+            seeds=seeds,
+            data=data,
+            overrides=overrides,
+            runs=runs,
+            device=device,
+            progress=progress,
+            track=tracker,
+        )
+        result = compare_runs(found, device=device)
+        for run in found:
+            tracker.update(run.path)
+    return result
 
 
 def gather(
@@ -81,6 +90,7 @@ def gather(
     runs: str | Path = "runs",
     device: str = "auto",
     progress: bool = True,
+    track: Tracker | None = None,
 ) -> list[Run]:
     """The runs that `compare` would compare; it takes the same arguments."""
     if not targets:
@@ -111,7 +121,7 @@ def gather(
         item
         if isinstance(item, Run)
         else train_if_missing(
-            item, overrides, runs, device, progress, f"{item.name} {i}/{len(found)}"
+            item, overrides, runs, device, progress, f"{item.name} {i}/{len(found)}", track=track
         )
         for i, item in enumerate(found, start=1)
     ]
@@ -195,6 +205,7 @@ def train_if_missing(
     progress: bool,
     title: str,
     on_epoch: OnEpoch | None = None,
+    track: Tracker | None = None,
 ) -> Run:
     """The run of `recipe` in the folder `runs`, trained, or trained to its end, where it is not.
 
@@ -206,13 +217,21 @@ def train_if_missing(
         progress: show a bar on standard error.
         title: of that bar.
         on_epoch: as of `train`.
+        track: who follows it.
 
     Raises:
         KeyboardInterrupt: its training was stopped; the next call goes on with it.
     """
     path = default_run_path(recipe, runs)
     if can_resume(path):
-        run = train(resume=path, device=device, progress=progress, title=title, on_epoch=on_epoch)
+        run = train(
+            resume=path,
+            device=device,
+            progress=progress,
+            title=title,
+            on_epoch=on_epoch,
+            track=track,
+        )
     elif (path / "metrics.json").is_file():
         return Run(path)
     else:
@@ -227,6 +246,7 @@ def train_if_missing(
             progress=progress,
             title=title,
             on_epoch=on_epoch,
+            track=track,
         )
     if run.metrics["interrupted"]:
         raise KeyboardInterrupt

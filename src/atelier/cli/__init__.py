@@ -16,6 +16,7 @@ from ..extras import missing_extra
 from . import (  # noqa: F401
     auditing,
     benchmarking,
+    comparing,
     doubting,
     explaining,
     exporting,
@@ -23,6 +24,7 @@ from . import (  # noqa: F401
     learning,
     mapping,
     overseeing,
+    reporting,
     results,
     serving,
     stressing,

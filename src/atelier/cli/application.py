@@ -31,6 +31,15 @@ Overrides = Annotated[
         "--set", metavar="PATH=VALUE", help="Change a field of the recipe, as train.lr=0.01."
     ),
 ]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        metavar="mlflow[:URI]",
+        help="Show the trainings in MLflow too: in runs/mlflow.db, or at a URI such as "
+        "mlflow:http://localhost:5000.",
+        show_default=False,
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")]
 # As of `serving.settings`, which takes too long to import for the help.

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .application import Data, Device, Overrides, Overwrite, Quiet, app
+from .application import Data, Device, Overrides, Overwrite, Quiet, Track, app
 
 
 @app.command()
@@ -35,7 +35,10 @@ def fetch(
 
 @app.command()
 def train(
-    recipe: Annotated[str | None, typer.Argument(help="A name; --list shows them.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="A name; --list shows them. Or the .json file of a saved recipe."),
+    ] = None,
     data: Data = None,
     seed: Annotated[
         int | None, typer.Option(help="Of everything random. Default: 0.", show_default=False)
@@ -58,6 +61,7 @@ def train(
         bool,
         typer.Option("--skip-bad", help="Leave out photos that cannot be read, and list them."),
     ] = False,
+    track: Track = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -76,6 +80,7 @@ def train(
         overwrite=overwrite,
         resume=resume,
         init=init,
+        track=track,
         device=device,
         progress=not quiet,
     )

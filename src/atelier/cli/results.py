@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .application import AsJson, Data, Device, Overrides, Overwrite, Quiet, Track, app
+from .application import AsJson, Device, Overwrite, Quiet, app
 
 
 @app.command()
@@ -48,34 +48,6 @@ def evaluate(
         data=data,
         skip_bad=skip_bad,
         refresh=refresh,
-        device=device,
-        progress=not quiet,
-    )
-    print(json.dumps(result.to_dict(), indent=2) if as_json else result)
-
-
-@app.command()
-def compare(
-    targets: Annotated[list[str], typer.Argument(help="Recipes or run folders.")],
-    seeds: Annotated[int, typer.Option(help="Runs of each recipe.")] = 1,
-    data: Data = None,
-    overrides: Overrides = None,
-    runs: Annotated[Path, typer.Option(help="The folder of the recipes' runs.")] = Path("runs"),
-    track: Track = None,
-    as_json: AsJson = False,
-    device: Device = "auto",
-    quiet: Quiet = False,
-) -> None:
-    """Compare runs, or recipes whose missing runs are trained first."""
-    from ..sweeps import compare
-
-    result = compare(
-        targets,
-        seeds=seeds,
-        data=data,
-        overrides=overrides or [],
-        runs=runs,
-        track=track,
         device=device,
         progress=not quiet,
     )
@@ -142,19 +114,6 @@ def predict(
         device=device,
         progress=not quiet,
     )
-
-
-@app.command()
-def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
-    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
-    overwrite: Overwrite = False,
-    device: Device = "auto",
-) -> None:
-    """Write one HTML file about one or several runs that opens without a network."""
-    from ..reporting import report
-
-    print(f"report: {report(runs, out, overwrite=overwrite, device=device)}")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .application import AsJson, Data, Device, Overrides, Quiet, app
+from .application import AsJson, Data, Device, Overrides, Quiet, Track, app
 
 
 @app.command()
@@ -78,6 +78,7 @@ def tune(
             help="The folder of the results. Default: runs/tune/STUDY.", show_default=False
         ),
     ] = None,
+    track: Track = None,
     as_json: AsJson = False,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -101,6 +102,7 @@ def tune(
         storage=storage,
         name=name,
         out=out,
+        track=track,
         device=device,
         progress=not quiet,
     )

@@ -25,6 +25,7 @@ from ..progress import progress_bar
 from ..recipes import get_recipe, is_recipe_file
 from ..runs import FORMAT_VERSION, Run, read_card, refuse_other_data
 from ..storage import atomic_path, explained, refuse_existing, remove, write_json, write_text
+from ..tracking import Tracker, following
 from .checkpoints import TrainingState, copy_weights, load_checkpoint, save_checkpoint
 from .layers import Freezing
 from .loop import fit
@@ -60,6 +61,7 @@ def train(
     title: str | None = None,
     init: str | Path | None = None,
     on_epoch: OnEpoch | None = None,
+    track: str | Tracker | None = None,
     say: Say | None = None,
 ) -> Run:
     """Train a recipe and leave a run folder. The test images are not looked at.
@@ -82,6 +84,8 @@ def train(
         init: a run folder whose weights to start from, as ``train.init``.
         on_epoch: called after each epoch with the run folder and the rows of ``metrics.jsonl``;
             what it raises ends the training and leaves a folder that can be resumed.
+        track: ``mlflow`` or ``mlflow:URI``: where the run is shown while it is trained, beside its
+            folder. One that is slow or down is waited for a minute at the end, and never before.
         say: receives each sentence on what was chosen or left out; standard error by default.
 
     Raises:
@@ -92,6 +96,10 @@ def train(
             batch first), or no compiler where one is asked for.
         StorageError: `out` exists, no space, or no permission.
     """
+    if track is None or isinstance(track, str):
+        arguments = locals()
+        with following(track, say=say) as tracker:
+            return train(**{**arguments, "track": tracker})
     if resume is not None:
         given = (recipe, data, seed, out, init)
         if overrides or any(value is not None for value in given):
@@ -155,12 +163,14 @@ def train(
         state = load_checkpoint(path / _CHECKPOINT)
 
     latest = state
+    track.update(path)
 
     def after_epoch(state: TrainingState) -> None:
         nonlocal latest
         save_checkpoint(path / _CHECKPOINT, state)
         write_text(path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in state.history))
         latest = state
+        track.update(path)
         if on_epoch is not None:
             on_epoch(path, state.history)
 
@@ -218,11 +228,13 @@ def train(
             progress=progress,
             title=title,
             on_epoch=on_epoch,
+            track=track,
             say=say,
         )
     assert latest is not None
     freezing.release()
     _finish(path, prepared, latest, interrupted=interrupted)
+    track.update(path)
     return Run(path)
 
 

@@ -12,6 +12,7 @@ from ..config import Recipe
 from ..progress import progress_bar
 from ..runs import Run
 from ..sweeps import train_if_missing
+from ..tracking import Tracker
 from .result import Candidate, Trial
 
 OWN = "recipe"
@@ -53,6 +54,7 @@ def confirm(
     overrides: Sequence[str],
     device: str,
     progress: bool,
+    track: Tracker,
 ) -> dict[str, list[Run]]:
     """The runs of each contender, one for each seed; what `folder` has of them is taken.
 
@@ -86,6 +88,7 @@ def confirm(
                 progress=False,
                 title=note,
                 on_epoch=on_epoch,
+                track=track,
             )
             runs[one.name].append(run)
             bar.update(done + 1, note)

@@ -16,6 +16,7 @@ from ..errors import ConfigError, RunError
 from ..extras import require
 from ..runs import Run
 from ..storage import exclusive
+from ..tracking import Tracker, following
 from ..training import resolve_recipe
 from .confirmation import OWN, Contender, confirm, contenders_of, judged
 from .result import Candidate, Trial, Tuning
@@ -24,6 +25,7 @@ from .space import Space, read_space, starting_point
 if TYPE_CHECKING:
     from optuna.study import Study
 
+    from .search import Search
     from .study import Pruner
 
 _TRIALS = 30
@@ -49,6 +51,7 @@ def tune(
     out: str | Path | None = None,
     device: str = "auto",
     progress: bool = True,
+    track: str | Tracker | None = None,
 ) -> Tuning:
     """Search the settings of a recipe by their accuracy on validation images.
 
@@ -80,6 +83,8 @@ def tune(
         out: the folder of the results; None is ``runs/tune/NAME``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         progress: show a bar on standard error.
+        track: ``mlflow`` or ``mlflow:URI``: where all the trainings are shown, in an experiment
+            with the study's name.
 
     Raises:
         ConfigError: an unknown recipe, field, value or option.
@@ -93,7 +98,7 @@ def tune(
     # They import it.
     from . import study as studies
     from .pictures import tuning_pictures
-    from .search import Budget, Search, trial_path
+    from .search import Budget, Search
 
     _refuse_odd(trials, minutes, pruner, top, seeds)
     asked = resolve_recipe(recipe, data=data, seed=seed, overrides=overrides)
@@ -110,71 +115,82 @@ def tune(
     _refuse_other(opened, searched, dimensions)
     if not opened.trials:
         opened.enqueue_trial(starting_point(searched, dimensions))
-    work = Search(
-        study=opened,
-        recipe=searched,
-        overrides=tuple(overrides),
-        space=dimensions,
-        folder=folder,
-        device=device,
-        budget=Budget(
-            trials if trials is not None else _TRIALS if minutes is None else None,
-            None if minutes is None else 60 * minutes,
-            confirming=(top + 1) * seeds,
-        ),
-    )
-    work.run(progress=progress)
-    # Of several processes on one storage, the others find the runs of the first.
-    with exclusive(folder / "confirming.lock", "another process that trains the best again"):
-        ranked = sorted(
-            (t for t in work.trials if t.state == "complete" and t.accuracy is not None),
-            key=lambda t: (-(t.accuracy or 0.0), t.number),
-        )
-        if not ranked:
-            reasons = [t.reason for t in work.trials if t.reason]
-            raise RunError(
-                "no trial came to its end" + (f": {reasons[0]}" if reasons else ""),
-                fix="Narrow the ranges, or allow more trials or minutes",
-            )
-        contenders = contenders_of(searched, ranked, top)
-        used = tuple(range(asked.seed + 1, asked.seed + 1 + seeds))
-        candidates: tuple[Candidate, ...] = ()
-        if used:
-            runs = confirm(
-                contenders,
-                used,
-                folder / "confirmed",
-                overrides=overrides,
-                device=device,
-                progress=progress,
-            )
-            candidates = judged(contenders, runs)
-            winner = max(candidates, key=lambda c: c.mean or 0.0).name
-        else:
-            winner = next(c.name for c in contenders if c.trial is ranked[0])
-        chosen = next(c for c in contenders if c.name == winner)
-        if searched.plan:  # a plan would change what was found
-            fitted = runs[winner][0] if used else Run(trial_path(folder, ranked[0].number))
-            chosen = replace(chosen, recipe=fitted.recipe)
-        result = Tuning(
-            study=name,
-            recipe=asked.name,
-            data=asked.data,
+    with following(track, experiment=name) as tracker:
+        work = Search(
+            study=opened,
+            recipe=searched,
+            overrides=tuple(overrides),
+            space=dimensions,
             folder=folder,
-            storage=studies.shown(url),
-            space={d.path: str(d) for d in dimensions},
-            trials=work.trials,
-            seeds=used,
-            candidates=candidates,
-            best=_best(asked, chosen),
-            chosen=winner,
-            importance=_importance(opened, dimensions, asked.seed),
-            notes=(*notes, *_reasons(work.trials)),
+            device=device,
+            budget=Budget(
+                trials if trials is not None else _TRIALS if minutes is None else None,
+                None if minutes is None else 60 * minutes,
+                confirming=(top + 1) * seeds,
+            ),
+            tracker=tracker,
         )
-        result.save()
-        for picture in tuning_pictures(result):
-            picture.save(folder / "figures")
+        work.run(progress=progress)
+        # Of several processes on one storage, the others find the runs of the first.
+        with exclusive(folder / "confirming.lock", "another process that trains the best again"):
+            used = tuple(range(asked.seed + 1, asked.seed + 1 + seeds))
+            result = _concluded(work, asked, used, top=top, progress=progress)
+            result = replace(
+                result, storage=studies.shown(url), notes=(*notes, *_reasons(work.trials))
+            )
+            result.save()
+            for picture in tuning_pictures(result):
+                picture.save(folder / "figures")
     return result
+
+
+def _concluded(
+    work: Search, asked: Recipe, seeds: tuple[int, ...], *, top: int, progress: bool
+) -> Tuning:
+    trials = work.trials
+    ranked = sorted(
+        (t for t in trials if t.state == "complete"), key=lambda t: (-(t.accuracy or 0), t.number)
+    )
+    if not ranked:
+        reasons = [t.reason for t in trials if t.reason]
+        raise RunError(
+            "no trial came to its end" + (f": {reasons[0]}" if reasons else ""),
+            fix="Narrow the ranges, or allow more trials or minutes",
+        )
+    contenders = contenders_of(work.recipe, ranked, top)
+    candidates: tuple[Candidate, ...] = ()
+    if seeds:
+        runs = confirm(
+            contenders,
+            seeds,
+            work.folder / "confirmed",
+            overrides=work.overrides,
+            device=work.device,
+            progress=progress,
+            track=work.tracker,
+        )
+        candidates = judged(contenders, runs)
+        winner = max(candidates, key=lambda c: c.mean or 0.0).name
+    else:
+        winner = next(c.name for c in contenders if c.trial is ranked[0])
+    chosen = next(c for c in contenders if c.name == winner)
+    if work.recipe.plan:  # a plan would change what was found
+        run = runs[winner][0] if seeds else Run(work.path_of(ranked[0].number))
+        chosen = replace(chosen, recipe=run.recipe)
+    return Tuning(
+        study=work.study.study_name,
+        recipe=asked.name,
+        data=asked.data,
+        folder=work.folder,
+        storage="",
+        space={d.path: str(d) for d in work.space},
+        trials=trials,
+        seeds=seeds,
+        candidates=candidates,
+        best=_best(asked, chosen),
+        chosen=winner,
+        importance=_importance(work.study, work.space, asked.seed),
+    )
 
 
 def _best(asked: Recipe, chosen: Contender) -> Recipe:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from ..drawing.canvas import BLUE, GRAY, INK, PALE, VERMILION, figure, percent_axis, plain, tidy
 from ..drawing.picture import Picture
@@ -58,8 +58,8 @@ def tuning_pictures(result: Tuning) -> list[Picture]:
                 slices(result),
                 "Validation accuracy of the complete trials against each searched field: "
                 + ", ".join(result.space),
-                "Each dot is a complete trial; the later, the darker. The line is the value of the "
-                "recipe that was saved.",
+                "Each dot is a complete trial; the later, the darker; a triangle lies further "
+                "down. The line is the value of the recipe that was saved.",
             ),
             Picture(
                 "parallel",
@@ -85,8 +85,8 @@ def history(result: Tuning) -> Figure:
     axes.step(numbers, so_far, where="post", color=VERMILION, lw=1.5, label="best so far")
     axes.plot(numbers, accuracies, "o", color=BLUE, ms=5, label="complete")
     if stopped:
-        points = [t.number for t in stopped], [t.accuracy for t in stopped]
-        axes.plot(*points, "x", color=GRAY, ms=5, label="stopped early")
+        lasts = np.array([t.accuracy for t in stopped], float)
+        axes.plot([t.number for t in stopped], lasts, "x", color=GRAY, ms=5, label="stopped early")
     # One diverged or starved trial must not press all the others into a line.
     shown = [*accuracies.tolist(), *(t.accuracy for t in stopped)]
     low = min(float(np.quantile(shown, 0.1)), float(np.quantile(accuracies, 0.1)))
@@ -97,7 +97,7 @@ def history(result: Tuning) -> Figure:
         axes.plot(xs, [low] * len(xs), "v", color=GRAY, ms=6, clip_on=False, label="further down")
     axes.set_ylim(low, None)
     axes.yaxis.set_major_formatter(percent_axis())
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial", color=INK)
     axes.set_ylabel("validation accuracy", color=INK)
     drawing.legend(loc="outside upper right", ncols=4, frameon=False, fontsize=9)
@@ -133,8 +133,18 @@ def slices(result: Tuning) -> Figure:
         axes = tidy(drawing.add_subplot(rows, min(_COLUMNS, len(paths)), index + 1), grid="both")
         axis = _Axis(path, result.space[path], done)
         places = [axis.place(t.values.get(path)) for t in done]
-        shades = np.linspace(0.15, 1, len(done))
-        axes.scatter(places, accuracies, c=shades, cmap=_BY_ACCURACY, vmin=0, vmax=1, s=22)
+        colors = _BY_ACCURACY(np.linspace(0.15, 1, len(done)))
+        far = accuracies < low  # of bad trials only that they are bad matters
+        for marker, which in (("o", ~far), ("v", far)):
+            heights = np.maximum(accuracies, low)[which]
+            axes.scatter(
+                np.array(places)[which],
+                heights,
+                c=colors[which],
+                marker=marker,
+                s=22,
+                clip_on=False,
+            )
         if chosen is not None and path in chosen.values:
             axes.axvline(axis.place(chosen.values[path]), color=VERMILION, lw=1)
         axis.dress(axes)
@@ -173,9 +183,9 @@ def parallel(result: Tuning) -> Figure:
     axes.tick_params(length=0, colors=INK, labelsize=9)
     axes.set_yticks([])
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
-    scale = ScalarMappable(norm, _BY_ACCURACY)
-    bar = drawing.colorbar(scale, ax=axes, pad=0.02, aspect=30, format=percent_axis())
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    colors = ScalarMappable(norm, _BY_ACCURACY)
+    bar = drawing.colorbar(colors, ax=axes, pad=0.02, aspect=30, format=percent_axis())
+    bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, colors=INK, color=PALE)
     return drawing
 

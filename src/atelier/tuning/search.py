@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from ..errors import ConfigError, DeviceError, DivergenceError
 from ..evaluation.tables import percent
 from ..progress import Bar, progress_bar
 from ..runs import Run
+from ..tracking import Tracker
 from ..training import can_resume, train
 from .result import Trial
 from .space import Space, values_of
@@ -77,6 +77,7 @@ class Search:
     folder: Path
     device: str
     budget: Budget
+    tracker: Tracker
     said: set[str] = field(default_factory=set)
 
     def run(self, *, progress: bool) -> None:
@@ -91,6 +92,10 @@ class Search:
         found = self.study.get_trials(deepcopy=False)
         return tuple(trial_of(t, self.space) for t in found if not _is(t, "WAITING"))
 
+    def path_of(self, number: int) -> Path:
+        """The run folder of a trial."""
+        return self.folder / "trials" / f"trial-{number:04d}"
+
     def _accuracy(self, trial: optuna.Trial, bar: Bar) -> float:
         mark_own(trial)
         values = {d.path: d.suggest(trial) for d in self.space}
@@ -100,7 +105,7 @@ class Search:
             trial.set_user_attr("reason", error.problem)
             raise TrialPruned from error
         number = int(trial.user_attrs.get("first", trial.number))
-        path = trial_path(self.folder, number)
+        path = self.path_of(number)
         reported = 0
 
         def on_epoch(_: Path, rows: list[dict[str, Any]]) -> None:
@@ -124,7 +129,7 @@ class Search:
         except (DivergenceError, DeviceError) as error:
             # No accuracy at all is the worst one: the sampler learns from it.
             trial.set_user_attr("reason", error.problem)
-            shutil.rmtree(path, ignore_errors=True)
+            (path / _CHECKPOINT).unlink(missing_ok=True)
             raise TrialPruned from error
         except KeyboardInterrupt:
             frozen = self.study.get_trials(deepcopy=False)[trial.number]
@@ -139,7 +144,7 @@ class Search:
         on_epoch: Callable[[Path, list[dict[str, Any]]], None],
     ) -> Run:
         options: dict[str, Any] = {"device": self.device, "progress": False, "on_epoch": on_epoch}
-        options["say"] = self._say
+        options |= {"track": self.tracker, "say": self._say}
         if can_resume(path):
             run = train(resume=path, **options)
         else:
@@ -166,11 +171,6 @@ class Search:
         done = [t.value for t in states if _is(t, "COMPLETE") and t.value is not None]
         best = f"  best {percent(max(done))}" if done else ""
         return share, f"trial {trial.number}  epoch {epoch}{best}"
-
-
-def trial_path(folder: Path, number: int) -> Path:
-    """The run folder of a trial."""
-    return folder / "trials" / f"trial-{number:04d}"
 
 
 def trial_of(frozen: FrozenTrial, space: Space) -> Trial:
