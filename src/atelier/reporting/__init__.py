@@ -6,7 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .cards import model_card
     from .entry import augmented_examples, report, save_data_figures
+    from .findings import TOPICS
     from .gallery import (
         augmented_samples,
         confusable_pairs,
@@ -27,12 +29,14 @@ if TYPE_CHECKING:
 # Loaded when first asked for: what draws with `canvas` alone, as the report on drift does beside a
 # service, works where torch and seaborn are not installed.
 _HOMES = {
+    "TOPICS": "findings",
     "ReportEntry": "subjects",
     "augmented_examples": "entry",
     "augmented_samples": "gallery",
     "class_balance": "plots",
     "confusable_pairs": "gallery",
     "confusion_matrix": "plots",
+    "model_card": "cards",
     "model_comparison": "plots",
     "per_class_f1": "plots",
     "report": "entry",
@@ -46,12 +50,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "TOPICS",
     "ReportEntry",
     "augmented_examples",
     "augmented_samples",
     "class_balance",
     "confusable_pairs",
     "confusion_matrix",
+    "model_card",
     "model_comparison",
     "per_class_f1",
     "report",

@@ -21,9 +21,11 @@ from ..progress import progress_bar
 from ..runs import Run, refuse_other_data
 from ..storage import refuse_existing
 from ..sweeps import compare_runs, judged_part
-from .page import write_report
+from .cards import check_license, model_card
+from .findings import TOPICS, Look, check_topics, find
+from .page import distinct_names, write_report
 from .pictures import data_pictures
-from .subjects import ReportEntry
+from .subjects import ReportEntry, Subject
 
 _AUGMENTED_IMAGES, _VARIANTS = 4, 6
 
@@ -34,18 +36,27 @@ def report(
     *,
     overwrite: bool = False,
     comparison: Comparison | None = None,
+    quick: bool = False,
+    without: Sequence[str] = (),
+    license: str | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> Path:
-    """Write one self-contained HTML file, and each run's pictures into its folder ``figures``.
+    """Write one self-contained HTML file, and each run's pictures into its folder ``figures`` and
+    its model card into ``README.md``.
 
-    Runs that were not evaluated yet are evaluated; two recipes or more are compared.
+    Runs that were not evaluated yet are evaluated; two recipes or more are compared. What other
+    verbs have kept in the run folders is shown as it is; the rest is looked at on a sample, the
+    costly topics for the best run alone.
 
     Args:
         runs: handles or paths of run folders, all on the same data.
         out: the HTML file.
         overwrite: replace what stands at `out`.
         comparison: of these runs, if it has been made already.
+        quick: compute nothing that the runs do not have yet, but predictions.
+        without: topics to leave out, of `findings.TOPICS`.
+        license: of the models, for their cards; None leaves it unspecified.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         progress: show a bar on standard error.
 
@@ -53,11 +64,14 @@ def report(
         The path of the file.
 
     Raises:
+        ConfigError: there is no such topic, or `license` is no identifier.
         RunError: a run folder cannot be used, or the runs are not on the same data.
         DataError: the data set is missing or corrupt.
         StorageError: `out` exists, no space, or no permission.
     """
     out = Path(out)
+    check_topics(without)
+    check_license(license)
     refuse_existing(out, overwrite=overwrite)
     found = [run if isinstance(run, Run) else Run(run) for run in runs]
     if not found:
@@ -75,7 +89,8 @@ def report(
         refuse_other_data(run.path, dataset)
     if part == "validation" and dataset.validation is None:
         dataset = replace(dataset, validation=judged_images(found[0], dataset, part))
-    with progress_bar("report", len(found) + 1, show=progress) as bar:
+    topics = [topic for topic in TOPICS if topic not in without]
+    with progress_bar("report", len(found) + len(topics) + 2, show=progress) as bar:
         entries = []
         for done, run in enumerate(found):
             bar.update(done, run.name)
@@ -85,17 +100,28 @@ def report(
             if calibration is not None:
                 predictions = calibration.apply(predictions)
             entries.append(ReportEntry(run, predictions, evaluation, augmented))
-        bar.update(len(found), "writing")
         if comparison is None and len({run.recipe.without_seed() for run in found}) > 1:
             comparison = compare_runs(found, device=device)
+        names = distinct_names([run.name for run in found])
+        best = Subject(dataset, dict(zip(names, entries, strict=True))).best
+        look = Look(dict(zip(names, found, strict=True)), best, dataset, quick, device)
+        findings = []
+        for topic in topics:
+            bar.update(len(found) + len(findings), topic)
+            findings.append(find(topic, look))
+        bar.update(len(found) + len(topics), "pictures")
         path = write_report(
             entries,
             out,
             dataset=dataset,
             comparison=comparison,
+            findings=findings,
             figure_folders=[run.path / "figures" for run in found],
         )
-        bar.update(len(found) + 1)
+        bar.update(len(found) + len(topics) + 1, "model cards")
+        for run in found:
+            model_card(run, license=license, device=device)
+        bar.update(len(found) + len(topics) + 2)
     return path
 
 
