@@ -55,6 +55,7 @@ _BySeed = Mapping[str, Mapping[int, Predictions]]
 SeedRuns = Mapping[str, Sequence[tuple[int, Predictions]]]
 Costs = Mapping[str, Mapping[str, float | None]]
 
+_MOST_SAID = 15  # pairs
 _ABOUT_BLOCKS = (
     "Ranks: classes are blocks of one training on one set of images, and seeds are blocks on the "
     "same images; neither speaks for other data sets, of which Friedman's test is usually asked. "
@@ -191,16 +192,28 @@ class Comparison:
 
     def __str__(self) -> str:
         parts = [text_table(*self.table())]
-        parts += ["\n".join(lines) for lines in (self.sentences, self.overview) if lines]
+        parts += ["\n".join(lines) for lines in (self._shown(), self.overview) if lines]
         return "\n\n".join([*parts, "\n".join(self.notes)])
 
     __repr__ = __str__  # in a notebook a wall of numbers helps nobody
+
+    def _shown(self) -> tuple[str, ...]:
+        """The sentences, and of very many only those on the first recipe."""
+        if len(self.pairs) <= _MOST_SAID:
+            return self.sentences
+        said = [
+            sentence
+            for sentence, pair in zip(self.sentences, self.pairs, strict=True)
+            if self.rows[0].name in (pair.a, pair.b)
+        ]
+        left_out = len(self.pairs) - len(said)
+        return (*said, f"{left_out:,} more pairs, without {self.rows[0].name}, are in the JSON.")
 
     def _repr_html_(self) -> str:
         def items(lines: Sequence[str]) -> str:
             return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
 
-        lists = (self.sentences, self.overview, self.notes)
+        lists = (self._shown(), self.overview, self.notes)
         return html_table(*self.table()) + "".join(items(lines) for lines in lists if lines)
 
     def table(self) -> tuple[list[str], list[list[str]]]:
