@@ -11,6 +11,8 @@ import functools
 import io
 import threading
 from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 Part = Literal["test", "validation"]
 _PARTS: tuple[Part, ...] = ("test", "validation")
+_PACKAGE = __name__.partition(".")[0]
 _IMAGES = 24
 _SIDE = 96
 _THRESHOLDS = np.arange(0, 101) / 100
@@ -83,25 +86,26 @@ class Answers:
 
     def confusion(self, name: str, part: Part) -> dict[str, Any]:
         """The scores of a run on a part, with its confusion matrix."""
-        predictions = self._predictions(self._run(name), part)
+        predictions = self._predictions(name, part)
+        # Images and thresholds will need `runs`, and with it torch, which takes its time.
+        threading.Thread(target=import_module, args=(f"{_PACKAGE}.runs",), daemon=True).start()
         return {
             **evaluate_predictions(predictions).to_dict(),
             "classes": list(predictions.classes),
-            "parts": self._parts(self._run(name)),
         }
 
     def cell(self, name: str, part: Part, true: int, predicted: int, start: int) -> dict[str, Any]:
         """Images of one cell of the confusion matrix, the surest first: 24 from `start` on."""
-        run = self._run(name)
-        predictions = self._predictions(run, part)
+        predictions = self._predictions(name, part)
         probs = predictions.probs
         inside = np.flatnonzero((predictions.labels == true) & (predictions.predicted == predicted))
         inside = inside[np.argsort(-probs[inside].max(axis=1), kind="stable")]
         chosen = inside[start : start + _IMAGES]
         shown: list[dict[str, Any]] = []
         if len(chosen):
+            run = self._run(name)
             with self._loading:  # once, however often one clicks meanwhile
-                split, files = self._images(run.path, run.metrics["train_seconds"], part)
+                split, files = self._images(run.path, run.environment["data_fingerprint"], part)
             places = {int(image): place for place, image in enumerate(split.ids)}
             for row in chosen:
                 image = int(predictions.ids[row])
@@ -122,8 +126,10 @@ class Answers:
         run = self._run(name)
         calibration = calibration_of(run)
         parts = {}
-        for part in self._parts(run):
-            predictions = self._predictions(run, part)
+        for part in _PARTS:
+            if not run.has_predictions(part):
+                continue
+            predictions = self._predictions(name, part)
             if calibration is not None:
                 predictions = calibration.apply(predictions)
             confidence = predictions.probs.max(axis=1)
@@ -146,18 +152,16 @@ class Answers:
         """McNemar's exact test of two trained models, in words and numbers."""
         if first == second:
             raise RunError("a run is not compared with itself", fix="Choose two runs")
-        runs = self._run(first), self._run(second)
-        common = [part for part in _PARTS if all(run.has_predictions(part) for run in runs)]
+        both = (first, second)
+        common = [part for part in _PARTS if all(self._file(one, part).is_file() for one in both)]
         if not common:
             raise RunError(
                 "these runs have no predictions of the same part",
                 fix=f"Run `atelier evaluate` on {first} and on {second}",
             )
         part = common[0]
-        members = {
-            name: [(run.recipe.seed, self._predictions(run, part))]
-            for name, run in zip((first, second), runs, strict=True)
-        }
+        seeds = {row.name: row.seed for row in self._index.rows()[0]}
+        members = {name: [(seeds.get(name) or 0, self._predictions(name, part))] for name in both}
         return compare_predictions(members, images=f"{part} images").to_dict()
 
     def seeds(self) -> dict[str, Any]:
@@ -175,20 +179,19 @@ class Answers:
 
         return Run(self._index.path(name))
 
-    def _parts(self, run: Run) -> list[Part]:
-        return [part for part in _PARTS if run.has_predictions(part)]
+    def _file(self, name: str, part: Part) -> Path:
+        return self._index.path(name) / "predictions" / f"{part}.npz"
 
-    def _predictions(self, run: Run, part: Part) -> Predictions:
-        predictions = run.predictions(part)
-        if not len(predictions):
-            raise RunError(f"{run.name} has predictions of no image")
-        if not np.isfinite(predictions.logits).all():
-            raise RunError(f"{run.name} has diverged: its logits are not finite")
-        return predictions
+    def _predictions(self, name: str, part: Part) -> Predictions:
+        path = self._file(name, part)
+        if not path.is_file():
+            fix = f"Run `atelier evaluate --split {part}` on it"
+            raise RunError(f"{name} has no predictions for the {part} images", fix=fix)
+        return Predictions.load(path)
 
 
 def _load_images(
-    path: Any, _trained: float, part: Part
+    path: Path, _fingerprint: str, part: Part
 ) -> tuple[ImageSplit, tuple[str, ...] | None]:
     """The images of a part of a run's data, and the names of photos by their ids."""
     from ..data import load_dataset

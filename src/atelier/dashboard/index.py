@@ -107,18 +107,15 @@ class RunIndex:
                 same = known is not None and known[0] == stamp
                 fresh[name] = known if known and same else (stamp, read_row(path, name))
             self._rows = fresh
-            waiting = {
-                name: stamp
-                for name, path in found.items()
-                if (stamp := _stamp(path / _TEST)) is not None
-                and self._scores.get(name, (None,))[0] != stamp
-            }
-            rows = [
-                replace(row, accuracy=self._scores[name][1])
-                if name in self._scores and name not in waiting
-                else row
-                for name, (_, row) in fresh.items()
-            ]
+            rows, waiting = [], {}
+            for name, (_, row) in fresh.items():
+                scored = self._scores.get(name)
+                predicted = _stamp(found[name] / _TEST)
+                if predicted is not None and (scored is None or scored[0] != predicted):
+                    waiting[name] = predicted
+                elif predicted is not None and scored is not None:
+                    row = replace(row, accuracy=scored[1])
+                rows.append(row)
             if waiting and (self._counting is None or not self._counting.is_alive()):
                 self._counting = threading.Thread(
                     target=self._count, args=(waiting,), name="accuracies", daemon=True

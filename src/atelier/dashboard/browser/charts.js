@@ -4,7 +4,7 @@ import { element } from "./page.js";
 // Okabe and Ito 2008, as in all pictures of atelier; ink turns with the page.
 const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "ink"];
 const DASHES = ["solid", "dash", "dot", "dashdot"];
-const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export function line(k) {
   const color = COLORS[k % COLORS.length];
@@ -47,7 +47,7 @@ export function chart(label, traces, layout, { square = false, onClick = null } 
     font: { color: token("--ink"), family: "system-ui, sans-serif", size: 13 },
     margin: { l: 56, r: 16, t: 34, b: 46 }, xaxis: axis, yaxis: axis,
     hoverlabel: { align: "left" }, hovermode: "closest", dragmode: false,
-    legend: { orientation: "h", y: -0.18, yanchor: "top", x: 0 },
+    legend: { orientation: "h", y: -0.25, yanchor: "top", x: 0 },
   }, layout);
   // Drawn once it is in the page, where it has a size.
   made.draw = async () => {

@@ -170,7 +170,7 @@ export class Table {
         button.type = "button"; button.textContent = run.name;
         cell.className = "text name"; cell.title = run.name; cell.append(button);
       } else if (name === "state" && run.state !== "finished") {
-        cell.textContent = run.problem ? `${run.state}: ${run.problem}` : run.state;
+        cell.textContent = run.state; cell.title = run.problem;
         cell.classList.add("bad");
       } else cell.textContent = words;
     }

@@ -1,5 +1,5 @@
 // What can be seen of the chosen runs. A view makes elements; its charts are drawn once they stand.
-import { chart, line, plain, plotly } from "./charts.js";
+import { chart, line, plain, plotly, token } from "./charts.js";
 import { ask, element } from "./page.js";
 
 const percent = (value, digits = 2) => (value == null ? "–" : `${(100 * value).toFixed(digits)} %`);
@@ -62,6 +62,8 @@ async function confusion(context) {
   const run = runs.byName.get(state.open), part = state.part ?? run.judged;
   const choose = controls(runChoice(context), choice("images", [["test", "test"],
     ["validation", "validation"]], part, (name) => { state.part = name; show(); }));
+  if (run.problem) return [choose, element("p", { className: "bad",
+    textContent: `${run.name}: ${run.problem}` })];
   let found;
   try {
     found = await ask("confusion", { run: state.open, part });
@@ -86,7 +88,7 @@ async function confusion(context) {
     type: "heatmap", x: names, y: names, z: shares.map((row) => row.map(Math.sqrt)),
     customdata: counts.map((row, t) => row.map((n, p) =>
       [n, percent(shares[t][p], 1), plain(classes[t]), plain(classes[p])])),
-    colorscale: [[0, "rgba(0,114,178,0.02)"], [0.3, "#7fb4d8"], [1, "#0072B2"]], showscale: false,
+    colorscale: [[0, token("--paper")], [1, "#0072B2"]], showscale: false,
     zmin: 0, zmax: 1, xgap: 1, ygap: 1,
     ...(few ? { text: counts.map((row) => row.map((n) => n || "")), texttemplate: "%{text}" } : {}),
     hovertemplate: "%{customdata[2]}<br>called %{customdata[3]}: %{customdata[0]} images, " +
@@ -261,8 +263,9 @@ async function cost({ table: runs, state, show }) {
         opacity: 0.75 },
       hovertemplate: "%{text}<br>%{y:.2%}, %{x:,}<extra></extra>" };
   });
-  const front = pareto(points);
-  const edge = { x: front.map((p) => p.x), y: front.map((p) => p.y), name: "best for its cost",
+  const front = pareto(points), end = Math.max(...points.map((p) => p.x));
+  const edge = { x: [...front.map((p) => p.x), end], y: [...front.map((p) => p.y), front.at(-1).y],
+    name: "best for its cost",
     mode: "lines", line: { color: line(6).color, width: 1.5, dash: "dot", shape: "hv" },
     hoverinfo: "skip" };
   return [choose, chart(`accuracy against ${kept.cost} of ${points.length} runs`, [edge, ...traces], {

@@ -45,7 +45,7 @@ function drawNow() {
   const width = canvas.clientWidth, height = canvas.clientHeight;
   canvas.width = width * ratio; canvas.height = height * ratio;
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-  const size = (total > 3000 ? 2 : 3) * Math.min(2.5, Math.sqrt(zoom));
+  const size = (total > 3000 || width < 500 ? 2 : 3) * Math.min(2.5, Math.sqrt(zoom));
   for (let i = 0; i < total; i++) {
     if (!visible(i)) continue;
     const [x, y] = at(i), [color, shape] = styles[labels[i]];
