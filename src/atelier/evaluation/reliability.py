@@ -4,6 +4,10 @@ Sources: Guo et al. 2017, arXiv 1706.04599 (expected calibration error, reliabil
 et al. 2019, arXiv 1904.01685 (bins of equal mass); Brier 1950, Monthly Weather Review 78(1);
 Davison & Hinkley 1997, Bootstrap Methods, 5.2 (the basic interval, which takes the estimate's own
 bias off); Bröcker & Smith 2007, Weather and Forecasting 22(3) (what chance alone shows).
+
+The basic interval alone fails where the true error is near zero: of 60 samples of 1,000 images with
+confidences that are exactly right, its lower end was above zero in 29. The lower end is
+therefore by how much the measured gaps exceed what their own noise can add up to.
 """
 
 from __future__ import annotations
@@ -17,8 +21,9 @@ import numpy.typing as npt
 from .significance import wilson_interval
 
 BINS = 15
-_RESAMPLES = 1000
+_RESAMPLES = 500
 _CHANCES = 200
+_DRAWN_AT_ONCE = 500_000
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -30,7 +35,7 @@ class CalibrationError:
 
     Attributes:
         value: as measured. It is never zero: chance alone makes gaps.
-        low, high: the ends of its 95 % bootstrap interval, from which that bias is taken off.
+        low, high: the ends of its 95 % bootstrap interval, for which that bias is no error.
         by_chance: the mean of what a model would show whose every confidence is exactly right.
     """
 
@@ -101,23 +106,35 @@ def calibration_error(
     """
     index = _bin_of(confidence, bins, equal_mass=equal_mass)
     n, gap = len(confidence), correct - confidence
-
-    def error(which: npt.NDArray[np.int64], gaps: Floats) -> float:
-        return float(np.abs(np.bincount(which, weights=gaps, minlength=bins)).sum() / n)
-
     rng = np.random.default_rng(seed)
-    value = error(index, gap)
-    resampled = []
-    for _ in range(_RESAMPLES):
-        drawn = rng.integers(n, size=n)
-        resampled.append(error(index[drawn], gap[drawn]))
-    chances = [error(index, (rng.random(n) < confidence) - confidence) for _ in range(_CHANCES)]
-    low, high = 2 * value - np.quantile(resampled, [0.975, 0.025])
+
+    def gaps(which: npt.NDArray[np.int64], values: Floats) -> Floats:
+        """(R, bins) the gaps of R samples, each times its share of the images."""
+        rows = which + bins * np.arange(len(which))[:, None]
+        sums = np.bincount(rows.ravel(), weights=values.ravel(), minlength=bins * len(which))
+        result: Floats = sums.reshape(len(which), bins) / n
+        return result
+
+    (measured,) = gaps(index[None], gap[None])
+    value = float(np.abs(measured).sum())
+    totals, noise = [], []
+    for rows in _rows(_RESAMPLES, n):
+        drawn = rng.integers(n, size=(rows, n))
+        resampled = gaps(index[drawn], gap[drawn])
+        totals.append(np.abs(resampled).sum(axis=1))
+        noise.append(np.abs(resampled - measured).sum(axis=1))
+    chances = []
+    for rows in _rows(_CHANCES, n):
+        right = rng.random((rows, n)) < confidence
+        chances.append(np.abs(gaps(np.tile(index, (rows, 1)), right - confidence)).sum(axis=1))
+    # By the triangle inequality: |measured| - |true| is at most |measured - true|.
+    low = value - np.quantile(np.concatenate(noise), 0.975)
+    high = 2 * value - np.quantile(np.concatenate(totals), 0.025)
     return CalibrationError(
         value=value,
         low=float(min(value, max(0.0, low))),
         high=float(min(1.0, max(value, high))),
-        by_chance=float(np.mean(chances)),
+        by_chance=float(np.concatenate(chances).mean()),
     )
 
 
@@ -145,6 +162,12 @@ def reliability_bins(
         )
         for k in np.flatnonzero(images)
     )
+
+
+def _rows(total: int, n: int) -> list[int]:
+    """How many samples of n images are drawn at once, in bounded memory."""
+    most = max(1, _DRAWN_AT_ONCE // n)
+    return [min(most, total - start) for start in range(0, total, most)]
 
 
 def _bin_of(confidence: Floats, bins: int, *, equal_mass: bool) -> npt.NDArray[np.int64]:

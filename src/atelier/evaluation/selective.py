@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 _RESAMPLES = 400
 _POINTS = 100
+_DRAWN_AT_ONCE = 500_000
 
 Floats = npt.NDArray[np.float64]
 
@@ -65,13 +66,13 @@ def risk_coverage(
     risk = np.cumsum(errors) / np.arange(1, n + 1)
     aurc = float(risk.mean())
     rng = np.random.default_rng(seed)
-    resampled = []
-    for _ in range(_RESAMPLES):
-        # The order of a resample is that of the whole: how often each was drawn is enough.
-        times = np.bincount(rng.integers(n, size=n), minlength=n)
-        some = np.repeat(errors, times)
-        resampled.append(float((np.cumsum(some) / np.arange(1, n + 1)).mean()))
-    low, high = np.quantile(resampled, [0.025, 0.975])
+    areas = []
+    most = max(1, _DRAWN_AT_ONCE // n)
+    for start in range(0, _RESAMPLES, most):
+        # The order of a sample is that of the whole.
+        drawn = np.sort(rng.integers(n, size=(min(most, _RESAMPLES - start), n)), axis=1)
+        areas.append((np.cumsum(errors[drawn], axis=1) / np.arange(1, n + 1)).mean(axis=1))
+    low, high = np.quantile(np.concatenate(areas), [0.025, 0.975])
     best = np.cumsum(np.sort(~correct)) / np.arange(1, n + 1)  # every error last
     at = np.maximum(1, np.ceil(np.arange(1, _POINTS + 1) / _POINTS * n).astype(int)) - 1
     return RiskCoverage(

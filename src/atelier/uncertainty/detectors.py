@@ -78,7 +78,8 @@ class Detectors:
         rows = np.arange(len(logits))
         best = logits[rows, top]
         logits[rows, top] = -np.inf
-        return best - _logsumexp(logits)
+        odds: npt.NDArray[np.float64] = best - _logsumexp(logits)
+        return odds
 
     def _mahalanobis(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         white = embedding[:, self._used].astype(np.float64) @ self._whiten

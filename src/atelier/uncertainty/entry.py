@@ -17,7 +17,7 @@ from .pictures import uncertainty_pictures
 from .probabilities import judge_sets, score_probabilities
 from .result import Uncertainty
 from .separation import separate, some
-from .unknowns import UnknownImages, drawn_unknowns, read_unknowns
+from .unknowns import DRAWN, UnknownImages, drawn_unknowns, read_unknowns
 
 MOST_TRAINING, MOST_KNOWN = 5_000, 2_000
 _NOTHING_HELD_OUT = (
@@ -97,7 +97,9 @@ def uncertainty(
     if held_out is not None and part != "validation":
         held_images = some(judged_images(run, dataset, "validation"), MOST_KNOWN, seed)
     card = run.card
-    drawn = drawn_unknowns(card.image_shape, card.background, learned.images, seed=seed)
+    drawn = drawn_unknowns(
+        card.image_shape, card.background, learned.images, count=DRAWN, seed=seed
+    )
     detectors, detections, examples = separate(
         Predictor.of_run(run, device=device),
         learned,
@@ -149,6 +151,7 @@ def _read(
         return read_unknowns(
             unknowns,
             run,
+            most=DRAWN,
             seed=seed,
             on_done=lambda done, total: bar.update(done / total, f"{done:,} of {total:,} images"),
         )

@@ -278,12 +278,12 @@ def set_sizes(row: Coverage, by_class: Coverage | None = None) -> Figure:
     classes = present[:_MOST_CLASSES]
     drawing = figure(9.5, 0.34 * len(classes) + 1.7)
     sizes, held = drawing.subplots(1, 2, sharey=True)
-    place = np.arange(len(classes))[::-1]
+    place = np.arange(len(classes), dtype=np.float64)[::-1]
     left = np.zeros(len(classes))
     for size, color in enumerate(_SIZES):
         shares = np.array([own.sizes[size] / own.images for own in classes])
         label = "none" if size == 0 else f"{size}" if size < MOST_SHOWN else f"{size} or more"
-        if size == 1 or sum(own.sizes[size] for own in present):
+        if size == 1 or any(own.sizes[size] for own in present):
             sizes.barh(place, shares, 0.7, left=left, color=color, label=label)
         left += shares
     sizes.set_xlim(0, 1)
