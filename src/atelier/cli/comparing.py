@@ -1,0 +1,55 @@
+"""The verb that says which recipe is better."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .application import AsJson, Data, Device, Overrides, Overwrite, Quiet, Track, app
+
+
+@app.command()
+def compare(
+    targets: Annotated[list[str], typer.Argument(help="Recipes or run folders.")],
+    seeds: Annotated[int, typer.Option(help="Runs of each recipe.")] = 1,
+    data: Data = None,
+    overrides: Overrides = None,
+    runs: Annotated[Path, typer.Option(help="The folder of the recipes' runs.")] = Path("runs"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write pictures and comparison.json there.", show_default=False
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    track: Track = None,
+    as_json: AsJson = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Compare runs, or recipes whose missing runs are trained first."""
+    from ..storage import refuse_existing
+    from ..sweeps import compare
+
+    if out is not None:  # before hours of training
+        refuse_existing(out, overwrite=overwrite)
+    result = compare(
+        targets,
+        seeds=seeds,
+        data=data,
+        overrides=overrides or [],
+        runs=runs,
+        track=track,
+        device=device,
+        progress=not quiet,
+    )
+    print(json.dumps(result.to_dict(), indent=2) if as_json else result)
+    if out is not None:
+        from ..reporting.comparisons import save_comparison
+
+        save_comparison(result, out, overwrite=overwrite)
+        if not as_json:
+            print(f"\ncomparison: {out}")
