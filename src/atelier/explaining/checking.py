@@ -84,7 +84,7 @@ def check(
         {m.name: [] for m in methods},
         {m.name: [] for m in methods},
     )
-    other = Subject(run, device=str(subject.device))
+    other = Subject.of_run(run, device=str(subject.device))
     for level, modules in cascade(other):
         _shuffle(modules, seed + len(levels))
         levels.append(level)

@@ -258,8 +258,8 @@ def curve_areas(
     np.put_along_axis(rank, order, np.arange(height * width)[None], axis=1)
     rank = rank.reshape(count, 1, height, width)
     heights = [
-        probability(np.where(rank < share * height * width, images, start))
-        for share in np.linspace(0, 1, steps + 1)
+        probability(np.where(rank < exchanged, images, start))
+        for exchanged in np.linspace(0, height * width, steps + 1).round()
     ]
     area: npt.NDArray[np.float64] = np.trapezoid(np.stack(heights), dx=1 / steps, axis=0)
     return area

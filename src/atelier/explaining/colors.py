@@ -17,7 +17,7 @@ from ..drawing.canvas import BLUE, VERMILION
 _STEPS = 128
 _FOR_ALONE = ("#FFFFFF", "#C77CBB", "#4B0F6B")
 _DARK_BLUE, _DARK_VERMILION = "#003A63", "#7A2C00"
-_PALEST = 0.45  # what remains of black below a map: lighter, so that colors show on it
+_PALEST = 0.6  # what remains of black below a map: lighter, so that colors show on it
 
 _TO_CONES = np.array(
     [

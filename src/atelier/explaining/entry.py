@@ -94,7 +94,7 @@ def explain(
         raise ConfigError("a class cannot be explained against itself", got=against)
     if neighbors < 0:
         raise ConfigError("a number of neighbors is negative", got=neighbors, allowed="0 or more")
-    subject = Subject(run, device=device)
+    subject = Subject.of_run(run, device=device)
     chosen, refused = applicable(subject, methods)
     files = find_images(images)
     if errors is None and not files and not len(ids):
@@ -133,7 +133,7 @@ def explained_examples(
 
     The nearest training images are there if an earlier `explain` has kept their embeddings.
     """
-    subject = Subject(run, device=device)
+    subject = Subject.of_run(run, device=device)
     found = _of_part(run, dataset, count, (), device)
     if not len(found.names):
         return None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -134,7 +136,7 @@ def least_cover(subject: Subject, image: Pixels, wanted: int | None = None) -> F
         _inside(weight[None], box)[:] = 1
     count = f"{len(boxes)} of {len(patches)} patches"
     return Flip(
-        f"covering {count}, {region_of(weight)},",
+        f"covering {count}, most {region_of(weight)},",
         subject.card.classes[became],
         float(probs[became]),
         float(np.abs(pixels.astype(np.float64) - image).mean() / 255),
@@ -143,22 +145,25 @@ def least_cover(subject: Subject, image: Pixels, wanted: int | None = None) -> F
     )
 
 
-def region_of(weights: npt.NDArray[np.floating]) -> str:
-    """Where in the image the center of some (H, W) weights lies, in words; they are at least 0."""
-    total = float(weights.sum())
-    if total <= 0:
+def region_of(weights: npt.NDArray[np.floating[Any]]) -> str:
+    """In which ninth of the image most of some (H, W) weights lies, in words; they are at least 0.
+
+    A ninth is a third of each side.
+    """
+    if weights.max() <= 0:
         return "nowhere"
-    rows, columns = (
-        float((weights.sum(axis=1 - axis) * (np.arange(side) + 0.5)).sum() / total / side)
-        for axis, side in enumerate(weights.shape)
+    rows, columns = (np.linspace(0, side, 4).round().astype(int) for side in weights.shape)
+    ninths = np.array(
+        [
+            [weights[top:bottom, left:right].sum() for left, right in pairwise(columns)]
+            for top, bottom in pairwise(rows)
+        ]
     )
-    vertical = "top" if rows < 0.38 else "bottom" if rows > 0.62 else ""
-    horizontal = "left" if columns < 0.38 else "right" if columns > 0.62 else ""
-    if vertical and horizontal:
-        return f"at the {vertical} {horizontal}"
-    if vertical or horizontal:
-        return f"at the {vertical or horizontal}"
-    return "in the middle"
+    row, column = divmod(int(ninths.argmax()), 3)
+    vertical, horizontal = ("top", "", "bottom")[row], ("left", "", "right")[column]
+    if not vertical and not horizontal:
+        return "in the middle"
+    return f"at the {' '.join(word for word in (vertical, horizontal) if word)}"
 
 
 def _patches(height: int, width: int) -> list[tuple[int, int, int, int]]:
@@ -195,13 +200,13 @@ def _changes(image: Pixels, background: int) -> Iterator[tuple[str, Pixels]]:
         for words, down, right in (
             ("up", -by, 0),
             ("down", by, 0),
-            ("to the left", 0, -by),
-            ("to the right", 0, by),
+            ("left", 0, -by),
+            ("right", 0, by),
         ):
             pixels = f"{by} pixel{'s' if by > 1 else ''}"
             yield f"moving it {pixels} {words}", _moved(image, down, right, background)
     for degrees in _TURNS:
-        for words, sign in (("to the left", 1), ("to the right", -1)):
+        for words, sign in (("left", 1), ("right", -1)):
             turned = _turned(floats, sign * degrees, background)
             yield f"turning it {degrees}° {words}", _bytes(turned)
     for share in _LIGHTS:

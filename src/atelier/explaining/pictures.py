@@ -53,8 +53,8 @@ def _sheet(explanations: Explanations, items: Sequence[Explanation], key: str) -
     turned = [
         title
         for title, there in (
-            ("turned by covering", any(item.cover for item in items)),
-            ("turned by a change", any(item.change for item in items)),
+            ("covering turns it", any(item.cover for item in items)),
+            ("change turns it", any(item.change for item in items)),
         )
         if there
     ]
@@ -155,7 +155,7 @@ def _place_flip(sheet: Axes, flip: Flip | None, item: Explanation, x: float, y: 
                 fill=False,
                 ec=ORANGE,
                 lw=1.2,
-                hatch="////",
+                hatch="///",
                 zorder=4,
             )
         )
@@ -163,11 +163,16 @@ def _place_flip(sheet: Axes, flip: Flip | None, item: Explanation, x: float, y: 
     words = f"→ {became} {100 * flip.probability:.0f} %"
     _text(sheet, middle, y + _SIZE + 0.1, words, ha="center", size=8, weight="bold")
     if not len(flip.covered):
-        change = fitted(flip.change.replace(" it ", " "), _SIZE + 0.05, 7)
+        change = fitted(_short(flip.change), _SIZE + 0.05, 7)
     else:
         count = len(flip.covered)
         change = f"{count} patch{'es' if count > 1 else ''} covered"
     _text(sheet, middle, y + _SIZE + 0.24, change, ha="center", size=7, color=GRAY)
+
+
+def _short(change: str) -> str:
+    words = change.replace(" it", "").replace(" pixels", " px").replace(" pixel", " px")
+    return words.removeprefix("making ")
 
 
 def _place_legend(sheet: Axes, y: float, signed: bool, positive: bool) -> None:

@@ -34,7 +34,7 @@ class Heatmap:
 
     @property
     def region(self) -> str:
-        """Where the center of what speaks for the class lies, in words."""
+        """In which ninth of the image most of what speaks for the class lies, in words."""
         return region_of(np.maximum(self.values, 0))
 
 
@@ -87,7 +87,7 @@ class Explanation:
             lines.append(f"  explained: {self.explained}{against}")
         if self.maps:
             said = "; ".join(f"{found.title} {found.region}" for found in self.maps)
-            lines.append(f"  speaks for it: {said}")
+            lines.append(f"  speaks for it most: {said}")
         if self.neighbors:
             near = ", ".join(f"{n.label} ({n.distance:.2f})" for n in self.neighbors)
             lines.append(f"  nearest training images: {near}")

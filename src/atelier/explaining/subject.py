@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,23 +37,29 @@ class Subject:
     """What a run makes of pixels: normalization, its network, the mean over its views.
 
     Args:
-        run: a handle; its folder is only read.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-
-    Raises:
-        RunError: the weights are missing, corrupt, or not of this network.
-        DeviceError: this machine has no such device.
+        predictor: of the run. Its network is kept from computing gradients of its weights.
+        temperature: what logits are divided by before the softmax.
     """
 
-    def __init__(self, run: Run, *, device: str = "auto") -> None:
-        self.predictor = Predictor.of_run(run, device=device)
-        self.card = run.card
-        self.classifier: PixelClassifier = self.predictor.pixels
-        # Attributions are of pixels; gradients of weights would cost a third more.
+    def __init__(self, predictor: Predictor, temperature: float = 1.0) -> None:
+        self.predictor = predictor
+        self.card = predictor.card
+        self.classifier: PixelClassifier = predictor.pixels
         self.classifier.requires_grad_(False)
+        self.temperature = temperature
+        self.device = predictor.device
+
+    @classmethod
+    def of_run(cls, run: Run, *, device: str = "auto") -> Self:
+        """The network and the temperature of a run, whose folder is only read.
+
+        Raises:
+            RunError: the weights are missing, corrupt, or not of this network.
+            DeviceError: this machine has no such device.
+        """
         calibration = calibration_of(run)
-        self.temperature = 1.0 if calibration is None else calibration.temperature
-        self.device = self.predictor.device
+        temperature = 1.0 if calibration is None else calibration.temperature
+        return cls(Predictor.of_run(run, device=device), temperature)
 
     @property
     def batch_size(self) -> int:
