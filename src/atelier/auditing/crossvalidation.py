@@ -50,10 +50,10 @@ class OutOfFold:
     Attributes:
         probs: (N, K) the mean over the networks that were asked.
         nearest: (N, K) of each class the position of the training image that is nearest in the
-            network's embedding; -1 where the class had none.
+            network's embedding, among at most 10,000; -1 where the class had none.
         similarity: (N, K) the cosine similarity to it.
-        isolation: (N,) the mean cosine distance to the 10 nearest of at most 10,000 training
-            images, where 1 is the median of the images that the same network was asked about.
+        isolation: (N,) the mean cosine distance to the 10 nearest of these images of any class,
+            where 1 is the median of the images that the same network was asked about.
         networks: how many were trained.
         seconds: that it took, and would have taken without what was kept.
     """
@@ -192,13 +192,16 @@ def _fold(
     predictor = train_in_memory(recipe, dataset, device, _Part(bar, 0, _TRAINING_SHARE))
     answers = [predictor.outputs(images) for images in asked if len(images)]
     logits = np.concatenate([answer.logits for answer in answers])
-    known = predictor.outputs(learned.images).embedding
+    # Each class has its share of those that are compared with.
+    order = np.argsort(learned.labels, kind="stable")
+    crowd = np.sort(order[:: -(-len(order) // _CROWD)])
+    known = predictor.outputs(learned.images[crowd]).embedding
     center = torch.from_numpy(known.mean(axis=0))
     embedded = [_directions(answer.embedding, center, predictor) for answer in answers]
     nearest, similarity, distance = _neighbors(
         torch.cat(embedded),
         _directions(known, center, predictor),
-        torch.from_numpy(learned.labels).to(predictor.device),
+        torch.from_numpy(learned.labels[crowd]).to(predictor.device),
         len(dataset.classes),
     )
     held_out = len(asked[0])
@@ -206,7 +209,7 @@ def _fold(
     return {
         "asked": asked_at,
         "probs": softmax(logits.astype(np.float64), axis=1).astype(np.float32),
-        "nearest": np.where(nearest < 0, -1, learned_at[nearest]),
+        "nearest": np.where(nearest < 0, -1, learned_at[crowd[nearest]]),
         "similarity": similarity,
         "isolation": (distance / usual).astype(np.float32),
         "seconds": np.array(time.perf_counter() - started),
@@ -228,13 +231,11 @@ def _neighbors(
     nearest = torch.full((len(asked), num_classes), -1, dtype=torch.int64)
     similarity = torch.full((len(asked), num_classes), -1.0)
     distance = torch.empty(len(asked))
-    # In the order of the classes, so that each has its share.
-    every = -(-len(known) // _CROWD)
-    few = min(NEIGHBORS, -(-len(known) // every))
+    few = min(NEIGHBORS, len(known))
     for start in range(0, len(asked), _BATCH):
         rows = slice(start, start + _BATCH)
         similar = asked[rows] @ known.T
-        top = similar[:, ::every].topk(few, dim=1).values
+        top = similar.topk(few, dim=1).values
         distance[rows] = (1 - top.mean(dim=1)).clamp(min=0).cpu()
         begin = 0
         for number, count in enumerate(counts):

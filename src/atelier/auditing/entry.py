@@ -44,8 +44,8 @@ def audit(
             them.
         out: a folder for ``duplicates.csv`` (all pairs) and ``duplicates.png`` (the worst), and
             with `labels` for ``labels.csv`` (a file of corrections to fill in), ``labels.html`` (to
-            look through), ``outliers.csv`` and what the networks said, so that a search that was
-            stopped goes on; None writes nothing.
+            look through), contact sheets, ``outliers.csv`` and what the networks said, so that a
+            search that was stopped goes on; None writes nothing.
         overrides: ``photos.…=value`` strings such as ``photos.image_size=128``; with `labels` also
             changes of the recipe.
         labels: train networks, each on a part of the data, and ask them about the rest.
@@ -186,7 +186,10 @@ def _write(result: Audit, collection: Collection, folder: Path) -> None:
         save_png(sheet, picture)
     if result.labels is not None:
         from .label_page import write_label_page
+        from .pictures import label_pictures
 
         result.labels.write_csv(folder / "labels.csv")
         result.labels.write_outliers(folder / "outliers.csv")
         write_label_page(result, collection, folder / "labels.html")
+        for picture_of in label_pictures(result.labels, collection):
+            picture_of.save(folder)
