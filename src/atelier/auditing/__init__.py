@@ -2,5 +2,15 @@
 
 from .entry import audit
 from .findings import Audit, PairFinding, SmallPhoto
+from .label_findings import LabelAudit, Outlier, Overlap, Suspect
 
-__all__ = ["Audit", "PairFinding", "SmallPhoto", "audit"]
+__all__ = [
+    "Audit",
+    "LabelAudit",
+    "Outlier",
+    "Overlap",
+    "PairFinding",
+    "SmallPhoto",
+    "Suspect",
+    "audit",
+]

@@ -20,7 +20,7 @@ Data = Annotated[
     str | None,
     typer.Option(
         help="fashion-mnist, fashion-mnist-sample, a folder of IDX files, a folder of class "
-        "folders of photos, or a table of photos (.csv, .parquet). "
+        "folders of photos, a table of photos (.csv, .parquet), or a file of corrections. "
         "Default: the recipe's own, fashion-mnist.",
         show_default=False,
     ),
