@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from atelier.data import load_dataset
 from atelier.errors import RunError
-from atelier.explaining import explain, load_checks
+from atelier.evaluation import judged_images
+from atelier.explaining import load_checks
+from atelier.explaining.checking import check
 from atelier.explaining.checks import (
     Areas,
     curve_areas,
@@ -18,6 +21,9 @@ from atelier.explaining.checks import (
     rolled,
     structural_similarity,
 )
+from atelier.explaining.methods import applicable
+from atelier.explaining.subject import Subject
+from atelier.progress import progress_bar
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -79,7 +85,13 @@ def test_a_gain_is_over_the_better_of_the_random_maps():
 def checked(train_tiny, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "cnn"
     run = train_tiny(out, "train.num_epochs=4", recipe="cnn")
-    return run, explain(run, errors=1, neighbors=0, flips=False, checks=True).checks
+    subject = Subject.of_run(run, device="cpu")
+    methods, _ = applicable(subject, None)
+    split = judged_images(run, load_dataset(run.recipe.data), "test")
+    with progress_bar("check", 1, show=False) as bar:
+        checks = check(run, subject, methods, split, "test", count=16, bar=bar)
+    checks.save(run)
+    return run, checks
 
 
 def test_maps_lose_themselves_with_the_weights(checked):

@@ -8,7 +8,7 @@ from PIL import Image
 
 import atelier
 from atelier.data import load_dataset
-from atelier.explaining import explained_examples
+from atelier.explaining import explained_examples, load_checks
 from atelier.explaining.neighbors import learned_images
 
 
@@ -91,6 +91,15 @@ def test_the_command_writes_a_picture_into_the_run(call, own_run):
     assert "no grad-cam: the network keeps no map of places" in out
     with Image.open(path) as picture:
         assert picture.width > 800
+
+
+def test_the_command_says_what_the_maps_are_worth(call, own_run):
+    options = ("--methods", "smoothgrad", "--neighbors", 0, "--no-flips", "--quiet")
+    code, out, _ = call("explain", own_run.path, "--errors", 1, "--check", *options)
+    assert code == 0
+    assert "Do the maps hang on the weights?" in out
+    assert "smoothgrad  deletion " in out
+    assert load_checks(own_run).images == 32
 
 
 def test_photos_with_long_names_into_a_folder(call, photo_run, photo_folder, tmp_path):

@@ -61,7 +61,9 @@ def test_integrated_gradients_sum_to_the_difference_of_the_logits(name, shape):
     rows = np.arange(3)
     logits, nothing = (subject.predictor.logits(some)[rows, rows] for some in (images, blank))
     difference = logits - nothing
-    assert maps.sum(axis=(1, 2)) == pytest.approx(difference, abs=0.02 * np.abs(difference).max())
+    assert maps.sum(axis=(1, 2)) == pytest.approx(
+        difference, abs=0.02 * float(np.abs(difference).max())
+    )
 
 
 def test_against_a_class_explains_the_lead_before_it():

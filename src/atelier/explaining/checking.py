@@ -33,10 +33,11 @@ def check(
     split: ImageSplit,
     part: str,
     *,
+    count: int = _IMAGES,
     seed: int = 0,
     bar: Bar,
 ) -> Checks:
-    """Ask what the maps of these methods are worth, on 32 random images.
+    """Ask what the maps of these methods are worth, on random images.
 
     Args:
         run: whose weights are randomized, in a copy.
@@ -44,11 +45,12 @@ def check(
         methods: that apply to it.
         split: labeled images.
         part: their name.
+        count: images; only half as many, or 16, are explained by the randomized networks.
         seed: draws the images, the random weights and the random orders.
         bar: is told of the progress.
     """
     rng = np.random.default_rng(seed)
-    images = split.images[np.sort(rng.permutation(len(split))[:_IMAGES])]
+    images = split.images[np.sort(rng.permutation(len(split))[:count])]
     aim = subject.aim(subject.probs(images).argmax(axis=1))
     total, done = check_work(methods), 0
 
@@ -78,7 +80,8 @@ def check(
             own = _areas(subject, end, start, found, aim)
             areas.append(Areas(name, curve, own, scattered, np.mean(random, axis=0)))
             tick(f"{curve} by {name}")
-    few, few_aim = images[:_RANDOMIZED], aim[:_RANDOMIZED]
+    randomized = max(2, min(_RANDOMIZED, count // 2))
+    few, few_aim = images[:randomized], aim[:randomized]
     levels, correlation, similarity = (
         [],
         {m.name: [] for m in methods},
@@ -90,7 +93,7 @@ def check(
         levels.append(level)
         for method in methods:
             after = maps_by(method, other, few, few_aim)
-            rank, structure = compared(maps[method.name][:_RANDOMIZED], after)
+            rank, structure = compared(maps[method.name][:randomized], after)
             correlation[method.name].append(rank)
             similarity[method.name].append(structure)
             tick(f"randomized down to {level}")

@@ -90,7 +90,9 @@ def occlusion(subject: Subject, pixels: Tensor, aim: Aim) -> Tensor:
 
 
 def _rollout(subject: Subject, pixels: Tensor, aim: Aim) -> Tensor:  # noqa: ARG001 - no class in it
-    return rollout(subject, pixels)
+    maps = rollout(subject, pixels)
+    # What is attended to everywhere alike says nothing of where, and may be nearly all.
+    return maps - maps.amin(dim=(1, 2), keepdim=True)
 
 
 def _why_no_cam(subject: Subject) -> str:
