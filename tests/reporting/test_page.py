@@ -3,7 +3,6 @@
 import base64
 import itertools
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -14,58 +13,9 @@ from atelier.predictions import Predictions
 from atelier.reporting import ReportEntry, save_figures, write_report
 from atelier.reporting.subjects import predicted_images
 from tests.reporting.fakes import FakeRun, make_dataset, make_entry, make_predictions
+from tests.reporting.pages import Page
 
 EVIL = "</code><script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-
-
-class Page(HTMLParser):
-    """What a browser would find in a file."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
-        self.source = path.read_text("utf-8")
-        self.tags, self.text, self.handlers = [], [], []
-        self.feed(self.source)
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        self.tags.append((tag, attributes))
-        self.handlers += [name for name in attributes if name.startswith("on")]
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
-
-    @property
-    def words(self):
-        return " ".join(" ".join(self.text).split())
-
-
-@pytest.fixture(scope="module")
-def dataset():
-    return make_dataset()
-
-
-@pytest.fixture(scope="module")
-def three(dataset, tmp_path_factory):
-    """A report of three runs, two of one name, with the comparison of their recipes."""
-    entries = [
-        make_entry(dataset, FakeRun(name), noise=noise, seed=k, augmented=k == 0)
-        for k, (name, noise) in enumerate([("mlp", 3), ("cnn", 1), ("cnn", 0.5)])
-    ]
-    comparison = compare_predictions(
-        {name: [(0, e.predictions)] for name, e in zip(("mlp", "old", "new"), entries, strict=True)}
-    )
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    folders = [path.parent / f"figures-{k}" for k in range(len(entries))]
-    written = write_report(
-        entries, path, dataset=dataset, comparison=comparison, figure_folders=folders
-    )
-    assert written == path
-    return Page(path), comparison
 
 
 def test_nothing_is_fetched_and_nothing_is_run(three):

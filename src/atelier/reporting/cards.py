@@ -134,14 +134,12 @@ def _use(run: Run, license: str | None) -> str:
     channels, height, width = run.card.image_shape
     kind = "gray" if channels == 1 else "color"
     shape = f"{width} x {height} pixels"
-    lines = [
-        f"Made for {kind} images like those of {escaped(run.recipe.data)}, brought to {shape}; "
-         f"each is given one of the {len(run.classes)} classes.",
-        "Not made for images of anything else: they get one of these classes too, unless an "
-         'answer below a threshold is taken as "unknown".',
-        "Not judged for decisions about people.",
-        f"License: {license or 'unspecified. Ask its owner before you use it'}.",
-    ]
+    made = f"Made for {kind} images like those of {escaped(run.recipe.data)}, brought to {shape}; "
+    made += f"each is given one of the {len(run.classes)} classes."
+    other = "Not made for images of anything else: they get one of these classes too, unless an "
+    other += 'answer below a threshold is taken as "unknown".'
+    owner = license or "unspecified. Ask its owner before you use it"
+    lines = [made, other, "Not judged for decisions about people.", f"License: {owner}."]
     return "\n".join(f"- {line}" for line in lines)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..drawing.picture import Picture
-from ..evaluation import Comparison, Evaluation
+from ..evaluation import Evaluation
 from ..evaluation.tables import percent
 from ..predictions import Predictions
 from . import gallery, plots
@@ -18,21 +18,6 @@ _CURVES_CAPTION = (
     "Training figures are taken while the model learns, on augmented images and with dropout "
     "where the recipe has them, so they may lie below those of validation."
 )
-
-
-def comparison_pictures(comparison: Comparison) -> list[Picture]:
-    """The pictures of several recipes side by side."""
-    return [
-        Picture(
-            "model_comparison",
-            "Accuracy with its intervals",
-            plots.model_comparison(comparison),
-            "Dots with error bars: "
-            + "; ".join(f"{row.name} {percent(row.accuracy)}" for row in comparison.rows),
-            "Overlapping intervals do not settle whether two models differ: they saw the same "
-            "images, and the paired test above is the sharper one.",
-        )
-    ]
 
 
 def training_picture(histories: Mapping[str, plots.History]) -> Picture:

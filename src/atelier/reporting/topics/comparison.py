@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ..pictures import comparison_pictures
+from ..comparisons import comparison_pictures
 from ..sections import Block, Points, Section, Shown, Table
 from ..subjects import Subject
+
+_OPEN = 2  # pictures that are not folded away
 
 
 def comparison_section(subject: Subject) -> Section | None:
@@ -17,6 +19,11 @@ def comparison_section(subject: Subject) -> Section | None:
     ]
     if comparison.sentences:
         blocks.append(Points(comparison.sentences, title="Which differ"))
-    blocks += [Shown(picture) for picture in comparison_pictures(comparison)]
+    if comparison.overview:
+        blocks.append(Points(comparison.overview, title="Beyond pairs"))
+    blocks += [
+        Shown(picture, folded=number >= _OPEN)
+        for number, picture in enumerate(comparison_pictures(comparison))
+    ]
     blocks.append(Points(comparison.notes, title="What the figures cover", soft=True))
     return Section("comparison", "Comparison", blocks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...evaluation.tables import percent
 from ...robustness import Robustness, RunRobustness, load_robustness, robustness
 from ...robustness.pictures import robustness_pictures
@@ -49,7 +51,7 @@ def robustness_finding(look: Look) -> Finding:
     if absent:
         blocks.append(Words(f"Of the other runs nothing is kept: {command('robustness', absent)}."))
     blocks += [
-        Table(caption, header, rows, folded=number > 0)
+        Table(caption[:1].upper() + caption[1:], header, rows, folded=number > 0)
         for number, (caption, header, rows) in enumerate(tables(found))
     ]
     blocks += [
@@ -62,8 +64,6 @@ def robustness_finding(look: Look) -> Finding:
 
 
 def _named(result: RunRobustness, name: str) -> RunRobustness:
-    from dataclasses import replace
-
     return replace(result, name=name)
 
 

@@ -61,8 +61,14 @@ def _who(subject: Subject) -> str:
         )
     best = comparison.rows[0]
     seeds = f"mean of {len(best.seeds)} seeds" if len(best.seeds) > 1 else "one seed"
-    text = f"The highest accuracy is that of {best.name}: {percent(best.accuracy)} ({seeds}, "
-    text += f"95 % interval over images {percent_range(best.image_interval)})."
+    score, interval = best.accuracy, best.image_interval
+    if comparison.uneven:
+        score = best.balanced_accuracy
+        interval = best.balanced_interval or best.image_interval
+    text = (
+        f"The highest {'balanced ' * comparison.uneven}accuracy is that of {best.name}: "
+        f"{percent(score)} ({seeds}, 95 % interval over images {percent_range(interval)})."
+    )
     better, tied, worse = [], [], []
     for pair in comparison.pairs:
         if best.name in (pair.a, pair.b):
@@ -72,9 +78,7 @@ def _who(subject: Subject) -> str:
     if better:
         text += f" It is better than {listed(better)}: a paired test on the same images says so."
     if tied:
-        text += (
-            f" From {listed(tied)} it cannot be told apart on these images: the gap may be luck."
-        )
+        text += f" These images cannot tell it from {listed(tied)}: the gap may be luck."
     if worse:
         text += f" On the tested seed {listed(worse)} did better, so the order is not settled."
     return text
