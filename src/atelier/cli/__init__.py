@@ -28,6 +28,7 @@ from . import (  # noqa: F401
     results,
     serving,
     stressing,
+    tracking,
     tuning,
     watching,
 )
