@@ -44,6 +44,14 @@ def robustness(
             show_default=False,
         ),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Of a table of photos, a column whose values are subgroups too.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -70,6 +78,7 @@ def robustness(
         radii=_numbers(radii),
         attack_images=attack_images,
         against=against,
+        by=by,
         out=folder,
         # Where the user has named no folder, pictures of an earlier time give way.
         overwrite=overwrite or out is None,

@@ -230,16 +230,18 @@ def _jpeg(pixels: Tensor, lost: float, _ground: _Ground) -> Tensor:
     bands = [[0, 1, 2]] if images.shape[1] == 3 else [[k] for k in range(images.shape[1])]
     height, width = images.shape[-2:]
     below, beside = (_BLOCK - side % _BLOCK for side in (height, width))
-    padded = np.pad(images, ((0, 0), (0, 0), (0, below), (0, beside)), mode="edge")
+    # Colors are read back at twice their size, and a first row would see what is above it.
+    above = _BLOCK if images.shape[1] == 3 else 0
+    padded = np.pad(images, ((0, 0), (0, 0), (above, below), (0, beside)), mode="edge")
     result = np.empty_like(images)
-    at_once = max(1, _LONGEST_JPEG // (height + below))
+    at_once = max(1, _LONGEST_JPEG // padded.shape[2])
     for start in range(0, len(images), at_once):
         part = slice(start, start + at_once)
         for band in bands:
             stack = padded[part][:, band].transpose(0, 2, 3, 1)
             read = _coded(stack.reshape(-1, *stack.shape[2:]), quality=round(100 * (1 - lost)))
             whole = read.reshape(stack.shape).transpose(0, 3, 1, 2)
-            result[part, band] = whole[..., :height, :width]
+            result[part, band] = whole[..., above : above + height, :width]
     return torch.from_numpy(result).to(pixels.device).float()
 
 

@@ -8,7 +8,7 @@ number (Holm 1979), for among twenty groups one is always worst.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -22,10 +22,10 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _DISTINCT = 25  # levels from the background on that a pixel belongs to the garment
 _PARTS = 4
 _FEWEST = 10  # images; fewer have no place in a ranking
-_MOST_FOLDERS = 50  # more are no groups but names of single products
+MOST_VALUES = 50  # of a folder or a column; more are no groups but names of single products
 ALPHA = 0.05
 
-_ENDS = {
+LOOKS = {
     "brightness": ("darkest", "lightest"),
     "contrast": ("flattest", "strongest"),
     "size": ("smallest", "largest"),
@@ -38,7 +38,7 @@ class Group:
     """The images that have something in common.
 
     Attributes:
-        kind: ``class``, ``brightness``, ``contrast``, ``size``, ``side`` or ``folder``.
+        kind: ``class``, one of `LOOKS`, ``folder``, or the name of a table's column.
         name: of the group, among those of its kind.
         n: how many images.
         right: how many of them are read rightly.
@@ -81,6 +81,7 @@ def groups_of(
     *,
     background: int,
     files: Sequence[str] | None = None,
+    told: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Group, ...]:
     """Accuracy in every group, tested.
 
@@ -90,6 +91,7 @@ def groups_of(
         classes: the class names.
         background: byte of what is no garment.
         files: path of each image, by its id; None where there are no files.
+        told: by kind, N names of the groups that the images belong to.
 
     Returns:
         Of each kind its groups in order; kinds of which all images are in one group are left out.
@@ -101,14 +103,19 @@ def groups_of(
     ]
     for kind, values in _looks(split.images, background).items():
         parts = _quarters(values, split.labels)
-        first, last = _ENDS[kind]
+        first, last = LOOKS[kind]
         names = [f"{first} quarter", "second quarter", "third quarter", f"{last} quarter"]
         members += [
             (kind, name, parts == number)
             for number, name in enumerate(names)
             if (parts == number).any()
         ]
-    members += _folders(split, classes, files)
+    if files is not None:
+        folders = [_folder(files[number], classes) for number in split.ids.tolist()]
+        if 1 < len(set(folders)) <= MOST_VALUES:
+            members += _named("folder", folders)
+    for kind, names in (told or {}).items():
+        members += _named(kind, names)
     counted = [(kind, name, int(at.sum()), int(correct[at].sum())) for kind, name, at in members]
     n, right = len(correct), int(correct.sum())
     p_values = [_fisher(own_right, own, right, n) for _, _, own, own_right in counted]
@@ -162,23 +169,15 @@ def _quarters(
     return parts
 
 
-def _folders(
-    split: ImageSplit, classes: Sequence[str], files: Sequence[str] | None
-) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
-    """Images by the folder that they lie in, without the names of parts and classes; empty where
-    that tells nothing, or as much as single files would."""
-    if files is None:
-        return []
-    known = set(classes) | {"train", "validation", "val", "valid", "test"}
-    names = [
-        "/".join(part for part in PurePath(files[number]).parent.parts if part not in known)
-        for number in split.ids.tolist()
-    ]
-    found = sorted(set(names))
-    if not 1 < len(found) <= _MOST_FOLDERS:
-        return []
+def _folder(file: str, classes: Sequence[str]) -> str:
+    """Where a file lies, without the names of parts and classes."""
+    known = {*classes, "train", "validation", "val", "valid", "test"}
+    return "/".join(part for part in PurePath(file).parent.parts if part not in known)
+
+
+def _named(kind: str, names: Sequence[str]) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
     array = np.array(names)
-    return [("folder", name or "(none)", array == name) for name in found]
+    return [(kind, name or "(none)", array == name) for name in sorted(set(names))]
 
 
 def _fisher(right: int, n: int, all_right: int, all_n: int) -> float:
@@ -187,5 +186,5 @@ def _fisher(right: int, n: int, all_right: int, all_n: int) -> float:
     rest, rest_right = all_n - n, all_right - right
     if not rest:
         return 1.0
-    table = [[right, n - right], [rest_right, rest - rest_right]]
+    table = np.array([[right, n - right], [rest_right, rest - rest_right]])
     return float(fisher_exact(table).pvalue)

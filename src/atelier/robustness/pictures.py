@@ -363,7 +363,7 @@ def _shown_groups(run: RunRobustness) -> list[Group]:
 
 def _group_label(group: Group) -> str:
     name = plain(group.name)
-    before = "" if group.kind in ("class", "folder") else f"{group.kind}: "
+    before = "" if group.kind in ("class", "folder") else f"{plain(group.kind)}: "
     return f"{before}{name}  ({group.n:,})"
 
 

@@ -12,7 +12,7 @@ from ..evaluation.tables import (
     percent_range,
     text_table,
 )
-from .groups import Group, worst_of
+from .groups import LOOKS, Group, worst_of
 from .result import MirroredClass, RunRobustness
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -88,7 +88,7 @@ def mirror_sentence(classes: Sequence[MirroredClass]) -> str:
 
 def group_words(group: Group) -> str:
     """A group in a few words: ``class Shirt`` or ``brightness, second quarter``."""
-    return f"{group.kind}{' ' if group.kind in ('class', 'folder') else ', '}{group.name}"
+    return f"{group.kind}{', ' if group.kind in LOOKS else ' '}{group.name}"
 
 
 def _summary(runs: Sequence[RunRobustness]) -> Table:
