@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import atelier
@@ -149,6 +149,7 @@ def test_photos_are_judged_too(photo_folder, tmp_path):
     assert "<h1>Labels of shop</h1>" in page
 
 
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=40, max_size=120),
     st.integers(2, 5),
