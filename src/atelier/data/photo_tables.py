@@ -102,6 +102,33 @@ def list_table(path: Path, columns: Columns, *, to_learn: bool = True) -> PhotoS
     return ordered_source(path, photos, notes, to_learn=to_learn)
 
 
+def column_by_file(path: Path, name: str, columns: Columns) -> dict[str, str]:
+    """What any column of a table says of each photo, by the photo's name in the data set; where
+    rows repeat a photo, the first counts.
+
+    Args:
+        path: the table.
+        name: of the column.
+        columns: what the others are called.
+
+    Raises:
+        DataError: the table cannot be read, or has no such column.
+    """
+    table, _ = _read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path)
+    images = _column(path, table, columns.image, "image")
+    if nfc(name).strip() not in table:
+        raise DataError(
+            f"the table {path} has no column {name!r}",
+            got=", ".join(table),
+            fix=did_you_mean(name, table),
+        )
+    find = _Finder(path.parent)
+    found: dict[str, str] = {}
+    for image, value in zip(images, table[nfc(name).strip()], strict=True):
+        found.setdefault(shown_path(find(image.strip()), path.parent), nfc(value).strip())
+    return found
+
+
 class Refusal:
     """Errors that name the rows of a table."""
 
