@@ -32,6 +32,7 @@ EXTRAS = {
     "seaborn": "train",
     "sklearn": "train",
     "sqlalchemy": "monitor",
+    "starlette": "serve",
     "timm": "train",
     "torch": "train",
     "torchvision": "train",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -69,7 +71,7 @@ def embedding_map(maps: EmbeddingMaps, layout: Layout) -> Figure:
         by_error.scatter(
             x[called], y[called], s=size, c=color, marker=marker, lw=0, rasterized=True
         )
-    ring = {"s": size * 2.4, "facecolors": "none", "edgecolors": INK, "lw": 0.6}
+    ring: dict[str, Any] = {"s": size * 2.4, "facecolors": "none", "edgecolors": INK, "lw": 0.6}
     by_class.scatter(x[wrong], y[wrong], alpha=0.75, **ring)
     _frame(by_class, "true class; errors have a ring")
     _frame(by_error, f"{int(wrong.sum()):,} errors, in the class that they were called")
