@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 
 from ..drawing.canvas import GRAY, INK, VERMILION, board, drawing_of, fitted, place_image
@@ -21,16 +23,16 @@ def label_pictures(found: LabelAudit, collection: Collection) -> list[Picture]:
     farthest outliers; of what there is none, no picture."""
     test = [suspect for suspect in found.suspects if suspect.part == "test"]
     rest = [suspect for suspect in found.suspects if suspect.part != "test"]
-    sheets = (
+    sheets: tuple[tuple[str, str, Sequence[Suspect | Outlier]], ...] = (
         ("suspects", "Labels that are likely wrong", rest),
         ("suspects_test", "Test labels that are likely wrong", test),
-        ("outliers", "Images like no other", list(found.outliers)),
+        ("outliers", "Images like no other", found.outliers),
     )
     return [_sheet(key, title, own, collection) for key, title, own in sheets if own]
 
 
 def _sheet(
-    key: str, title: str, own: list[Suspect] | list[Outlier], collection: Collection
+    key: str, title: str, own: Sequence[Suspect | Outlier], collection: Collection
 ) -> Picture:
     shown = own[:_MOST]
     columns = min(_COLUMNS, len(shown))
