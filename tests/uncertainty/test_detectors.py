@@ -18,7 +18,6 @@ def outputs(n, *, seed=0, shift=0.0):
 
 @pytest.fixture
 def learned():
-    rng = np.random.default_rng(9)
     labels = np.repeat([0, 1, 3], 40)  # and no image of class 2
     return outputs(120, seed=5).embedding + labels[:, None].astype(np.float32), labels
 
@@ -48,8 +47,9 @@ def test_every_score_is_what_its_paper_says(learned):
 
 
 def test_what_is_far_away_has_lower_distances_scores(learned):
-    detectors = Detectors(*learned, 1.0)
-    near, far = detectors.scores(outputs(50)), detectors.scores(outputs(50, shift=-30.0))
+    embedding, labels = learned
+    detectors = Detectors(embedding + 5, labels, 1.0)  # all in one direction from zero
+    near, far = detectors.scores(outputs(50, shift=5)), detectors.scores(outputs(50, shift=-30))
     for score in ("mahalanobis", "neighbors"):
         assert far[score].max() < near[score].min()
 

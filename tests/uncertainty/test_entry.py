@@ -139,7 +139,7 @@ def test_the_verb_prints_it_and_json(own_run, capsys):
     with pytest.raises(SystemExit):
         main(["uncertainty", str(own_run.path), "--quiet", "--level", "0.8"])
     said = capsys.readouterr()
-    assert "hold the true class of 0.8 of the images" in said.out
+    assert "hold the true class of 80 % of the images" in said.out
     assert "uncertainty-*.png" in said.out
     assert said.err == ""
     with pytest.raises(SystemExit):

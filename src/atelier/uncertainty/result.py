@@ -172,7 +172,7 @@ class Uncertainty:
             "accuracy of the surest answers\n" + text_table(*self.selective_table()),
         ]
         if self.conformal:
-            head = f"sets that are to hold the true class of {self.level:.4g} of the images"
+            head = f"sets that are to hold the true class of {100 * self.level:.4g} % of the images"
             low, high = self.conformal[0].expected
             parts.append(
                 f"{head}; by chance {percent_range((low, high), 1)}\n"
