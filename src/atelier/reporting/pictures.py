@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from ..drawing.picture import Picture
 from ..evaluation import Evaluation
-from ..evaluation.tables import percent
 from ..predictions import Predictions
 from . import gallery, plots
 from .subjects import DatasetLike, ReportEntry, predicted_files, predicted_images

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from ...evaluation.tables import percent
 from ...predictions import Predictions
@@ -35,12 +36,13 @@ def shared_errors(subject: Subject) -> tuple[int, int]:
     return int(wrong.sum()), int((wrong & same).sum())
 
 
-def _all_wrong(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+def _all_wrong(subject: Subject) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """(wrong, same), (N,) bool each: whether every run is wrong, and all say the same."""
     every = [entry.predictions for entry in subject.entries.values()]
-    wrong = ~np.any([predictions.correct for predictions in every], axis=0)
+    wrong: npt.NDArray[np.bool_] = ~np.any([predictions.correct for predictions in every], axis=0)
     answers = np.array([predictions.predicted for predictions in every])
-    return wrong, (answers == answers[0]).all(axis=0)
+    same: npt.NDArray[np.bool_] = (answers == answers[0]).all(axis=0)
+    return wrong, same
 
 
 def _shared(subject: Subject) -> list[Block]:

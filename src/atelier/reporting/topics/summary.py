@@ -73,7 +73,7 @@ def _who(subject: Subject) -> str:
     for pair in comparison.pairs:
         if best.name in (pair.a, pair.b):
             other = pair.b if pair.a == best.name else pair.a
-            verdict = pair.primary.verdict * (1 if pair.a == best.name else -1)
+            verdict = pair.verdict * (1 if pair.a == best.name else -1)
             (tied if verdict == 0 else better if verdict > 0 else worse).append(other)
     if better:
         text += f" It is better than {listed(better)}: a paired test on the same images says so."
