@@ -68,9 +68,12 @@ def test_a_name_opens_a_run_and_a_cell_shows_its_images(visit, address):
     page.get_by_role("button", name=f"deeper/{ODD}").click()
     drawn(page)
     assert "500 test images" in page.locator("#view").inner_text()
-    cell = page.locator(".chart .nsewdrag").first.bounding_box()
-    step = cell["width"] / 10, cell["height"] / 10
-    page.mouse.click(cell["x"] + 8.5 * step[0], cell["y"] + 8.5 * step[1])
+    field = page.locator(".chart .nsewdrag").first
+    box = field.bounding_box()
+    bag = {"x": 8.5 / 10 * box["width"], "y": 8.5 / 10 * box["height"]}
+    field.hover(position=bag, force=True)
+    page.locator(".hovertext").first.wait_for()
+    field.click(position=bag, force=True)
     page.locator(".images img").first.wait_for()
     assert "Bag called Bag" in page.locator("#view").inner_text()
     assert page.locator(".images img").first.evaluate("i => i.complete && i.naturalWidth") == 28

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -32,6 +33,8 @@ def style(k: int) -> tuple[str, str]:
 def embedding_pictures(maps: EmbeddingMaps) -> list[Picture]:
     """One picture for each map."""
     wrong = int(maps.wrong.sum())
+    many = len(np.unique(maps.labels)) > _MOST_IN_LEGEND
+    legend = " So many classes have no legend; the page names each point." if many else ""
     return [
         Picture(
             f"embedding_map_{layout.method}",
@@ -46,7 +49,7 @@ def embedding_pictures(maps: EmbeddingMaps) -> list[Picture]:
             f"{percent(layout.quality.neighbor_accuracy, 1)} of the images, those in the "
             f"{maps.dimensions:,} dimensions of the embedding that of "
             f"{percent(maps.embedding.neighbor_accuracy, 1)}. {len(maps.ids):,} of "
-            f"{maps.total:,} {maps.images}.",
+            f"{maps.total:,} {maps.images}.{legend}",
         )
         for layout in maps.layouts
     ]
