@@ -11,12 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from .config import Recipe
-from .data import load_dataset
+from .data import Dataset, load_dataset, obtain_dataset
+from .data.cache import cache_dir
+from .data.folds import halves, write_fold
 from .errors import ConfigError, RunError, did_you_mean
-from .evaluation import NO_TEST_PART, Comparison, compare_predictions, evaluate
+from .evaluation import (
+    NO_TEST_PART,
+    Comparison,
+    CrossComparison,
+    compare_predictions,
+    cross_compared,
+    evaluate,
+)
 from .predictor import Predictor
 from .recipes import RECIPES, is_recipe, is_recipe_file
 from .runs import Run
+from .storage import explained, remove
 from .tracking import Tracker, following
 from .training import (
     OnEpoch,
@@ -31,6 +41,7 @@ from .training import (
 _TIMED_IMAGES = 512
 _TIMED_BYTES = 4 * 2**20  # of pixels; what a network makes of them is far more
 _TIMED_ROUNDS = 5
+_REPETITIONS = 5
 
 
 def compare(
@@ -166,6 +177,90 @@ def compare_runs(runs: Sequence[Run], *, device: str = "auto") -> Comparison:
     }
     note = NO_TEST_PART if part == "validation" else ""
     return compare_predictions(seed_runs, costs, images=f"{part} images", note=note)
+
+
+def compare_5x2(
+    a: str,
+    b: str,
+    *,
+    data: str | None = None,
+    overrides: tuple[str, ...] | list[str] = (),
+    runs: str | Path = "runs",
+    device: str = "auto",
+    progress: bool = True,
+) -> CrossComparison:
+    """Train two recipes ten times each, on halves of the training images, and test which is better
+    (5x2cv F test, Alpaydin 1999). The test images are not looked at.
+
+    Repetition i cuts the halves, and trains, with seed i. What an earlier call has finished is
+    kept, in folders below `runs` that are named after the fold, and the next call goes on from it.
+
+    Args:
+        a, b: two recipes, by name or by the ``.json`` file of a saved one.
+        data: of both; None is their own, Fashion-MNIST.
+        overrides: ``path=value`` strings for both.
+        runs: the folder that holds the runs.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        progress: show bars on standard error.
+
+    Raises:
+        ConfigError: an unknown recipe, key or value, or the same recipe twice.
+        RunError: a run folder cannot be used, or has other settings.
+        DataError: the data set is missing or corrupt, or cannot be cut.
+        DeviceError: this machine has no such device, or too little memory.
+        StorageError: no space or no permission.
+    """
+    recipes = [resolve_recipe(name, data=data, overrides=overrides) for name in (a, b)]
+    names = [recipe.name for recipe in recipes]
+    if names[0] == names[1] or len({(own.data, own.photos) for own in recipes}) > 1:
+        raise ConfigError(
+            "5x2 cross-validation takes two recipes of different names on the same data", got=names
+        )
+    dataset = obtain_dataset(recipes[0].data, recipes[0].photos, progress=progress)
+    scores: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    metric, train_images, done = "accuracy", 0, 0
+    for seed in range(_REPETITIONS):
+        first, second = halves(dataset, seed=seed)
+        row: dict[str, list[float]] = {name: [] for name in names}
+        for half, train_on, judged in (("a", first, second), ("b", second, first)):
+            path = _fold_path(dataset, f"{seed + 1}{half}")
+            fold = write_fold(
+                dataset,
+                train_on,
+                judged,
+                path,
+                source=recipes[0].data,
+                columns=recipes[0].photos.columns,
+            )
+            for recipe in recipes:
+                done += 1
+                own = recipe.changed({"data": str(fold), "seed": seed})
+                _refuse_other_recipe(default_run_path(own, runs), own, overrides)
+                title = f"{own.name} {done}/{4 * _REPETITIONS}"
+                run = train_if_missing(own, overrides, runs, device, progress, title)
+                result = evaluate(run, device=device)
+                if result.uneven:
+                    metric = "balanced accuracy"
+                row[own.name].append(result.balanced_accuracy if result.uneven else result.accuracy)
+            with explained(fold, "remove"):
+                remove(fold)
+            train_images = max(train_images, len(train_on))
+        for name in names:
+            scores[name].append((row[name][0], row[name][1]))
+    return cross_compared(
+        names[0],
+        tuple(scores[names[0]]),
+        names[1],
+        tuple(scores[names[1]]),
+        score=metric,
+        train_images=train_images,
+    )
+
+
+def _fold_path(dataset: Dataset, fold: str) -> Path:
+    """Where a fold's images are while they are needed; the run is named after its last part."""
+    name = "".join(c if c.isalnum() else "-" for c in Path(dataset.name).stem)
+    return cache_dir() / "folds" / dataset.fingerprint[:16] / f"{name}-5x2-{fold}"
 
 
 def judged_part(runs: Sequence[Run]) -> str:

@@ -12,6 +12,7 @@ from .calibration import (
     fit_calibration,
 )
 from .comparison import Comparison, ComparisonRow, compare_predictions
+from .cross_validation import CrossComparison, cross_compared
 from .final import NO_TEST_PART, evaluate, judged_images
 from .metrics import (
     ClassScore,
@@ -43,6 +44,7 @@ __all__ = [
     "Comparison",
     "ComparisonRow",
     "Confusion",
+    "CrossComparison",
     "Evaluation",
     "Pair",
     "PairedEffect",
@@ -57,6 +59,7 @@ __all__ = [
     "compare_predictions",
     "coverage_at",
     "critical_difference",
+    "cross_compared",
     "detectable_difference",
     "ece",
     "evaluate",

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 _Z_95 = 1.959963984540054  # the 97.5 % point of the normal distribution
+_HAIR = 1e-12
 _SMALL, _MEDIUM, _LARGE = 0.05, 0.15, 0.25  # of Cohen's g, by Cohen 1988
 
 
@@ -105,8 +106,12 @@ def tango_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
         variance = n * max(0.0, 2 * share + difference * (1 - difference))
         return sign * (only_a - only_b - n * difference) - _Z_95 * math.sqrt(variance)
 
-    low = -1.0 if estimate <= -1 else brentq(excess, -1, estimate, args=(1,), xtol=1e-12)
-    high = 1.0 if estimate >= 1 else brentq(excess, estimate, 1, args=(-1,), xtol=1e-12)
+    # A hair beside the estimate, for at it the statistic of two equal models is 0 / 0.
+    low, high = -1.0, 1.0
+    if estimate > -1:
+        low = brentq(excess, -1, estimate - _HAIR, args=(1,), xtol=1e-13)
+    if estimate < 1:
+        high = brentq(excess, estimate + _HAIR, 1, args=(-1,), xtol=1e-13)
     return min(estimate, float(low)), max(estimate, float(high))
 
 

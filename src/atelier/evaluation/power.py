@@ -143,4 +143,5 @@ def seeds_power(n: int, difference: float, spread: float, *, level: float = LEVE
         return 1.0 if difference else level
     away = abs(difference) / spread * math.sqrt(n)
     edge = t.isf(level / 2, n - 1)
-    return float(nct.sf(edge, n - 1, away) + nct.cdf(-edge, n - 1, away))
+    found = float(nct.sf(edge, n - 1, away) + nct.cdf(-edge, n - 1, away))
+    return 1.0 if math.isnan(found) else found  # SciPy gives no number where it is all but certain
