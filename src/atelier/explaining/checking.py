@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -68,7 +70,7 @@ def check(
         start, end = _ends(subject, images, curve)
         scattered = np.mean(
             [
-                _areas(subject, end, start, rng.random(maps_shape(images)), aim)
+                _areas(subject, end, start, rng.random(_shape(images)), aim)
                 for _ in range(_RANDOM_MAPS)
             ],
             axis=0,
@@ -82,11 +84,9 @@ def check(
             tick(f"{curve} by {name}")
     randomized = max(2, min(_RANDOMIZED, count // 2))
     few, few_aim = images[:randomized], aim[:randomized]
-    levels, correlation, similarity = (
-        [],
-        {m.name: [] for m in methods},
-        {m.name: [] for m in methods},
-    )
+    levels: list[str] = []
+    correlation: dict[str, list[float]] = {method.name: [] for method in methods}
+    similarity: dict[str, list[float]] = {method.name: [] for method in methods}
     other = Subject.of_run(run, device=str(subject.device))
     for level, modules in cascade(other):
         _shuffle(modules, seed + len(levels))
@@ -137,7 +137,7 @@ def _shuffle(parameters: list[nn.Parameter], seed: int) -> None:
         parameter.copy_(values[order].view_as(parameter))
 
 
-def maps_shape(images: npt.NDArray[np.uint8]) -> tuple[int, int, int]:
+def _shape(images: npt.NDArray[np.uint8]) -> tuple[int, int, int]:
     """(N, H, W) of (N, C, H, W) images."""
     return len(images), images.shape[2], images.shape[3]
 
@@ -160,7 +160,7 @@ def _areas(
     subject: Subject,
     end: npt.NDArray[np.uint8],
     start: npt.NDArray[np.uint8],
-    maps: npt.NDArray[np.floating],
+    maps: npt.NDArray[np.floating[Any]],
     aim: Aim,
 ) -> npt.NDArray[np.float64]:
     target = aim.target.cpu().numpy()

@@ -198,7 +198,7 @@ def rank_correlation(a: Maps, b: Maps) -> float:
     ranks = [rankdata(found.ravel()) for found in (a, b)]
     if any(np.ptp(rank) == 0 for rank in ranks):
         return 0.0
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.corrcoef(*ranks).item(1))
 
 
 def structural_similarity(a: Maps, b: Maps) -> float:
@@ -300,7 +300,7 @@ def judged(areas: Sequence[Areas]) -> tuple[Faithfulness, ...]:
     raw = [float(wilcoxon(gain).pvalue) if gain.any() else 1.0 for gain in gains]
     result = []
     for found, gain, p in zip(areas, gains, holm(raw), strict=True):
-        mean, low, high = seed_interval(gain)
+        mean, low, high = seed_interval(gain.tolist())
         result.append(
             Faithfulness(
                 found.method,

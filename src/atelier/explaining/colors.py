@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,7 @@ def diverging() -> ListedColormap:
 
 
 def overlaid(
-    image: npt.NDArray[np.uint8], values: npt.NDArray[np.floating], *, signed: bool
+    image: npt.NDArray[np.uint8], values: npt.NDArray[np.floating[Any]], *, signed: bool
 ) -> npt.NDArray[np.uint8]:
     """A map over a faded gray version of its image, as (3, H, W) uint8.
 

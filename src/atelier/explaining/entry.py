@@ -20,7 +20,7 @@ from ..runs import Run
 from .checking import check, check_work
 from .flips import least_change, least_cover
 from .methods import Method, applicable, maps_by
-from .neighbors import kept_embeddings, learned_images, nearest, training_embeddings
+from .neighbors import Neighbor, kept_embeddings, learned_images, nearest, training_embeddings
 from .result import Explanation, Explanations, Heatmap
 from .subject import Aim, Subject
 
@@ -174,7 +174,7 @@ def _explained(
     contrast = np.full(len(probs), -1 if other is None else other)
     contrast[contrast == target] = -1
     aim = subject.aim(target, contrast)
-    near: list[tuple] = [()] * len(probs)
+    near: list[tuple[Neighbor, ...]] = [()] * len(probs)
     if dataset is not None and neighbors:
         learned = learned_images(run, dataset)
         among = training_embeddings(run, subject.predictor, learned, progress=progress)

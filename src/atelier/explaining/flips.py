@@ -176,9 +176,7 @@ def _patches(height: int, width: int) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def _inside(
-    image: npt.NDArray[np.generic], box: tuple[int, int, int, int]
-) -> npt.NDArray[np.generic]:
+def _inside(image: npt.NDArray[Any], box: tuple[int, int, int, int]) -> npt.NDArray[Any]:
     top, left, bottom, right = box
     return image[:, top:bottom, left:right]
 

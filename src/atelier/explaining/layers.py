@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -58,7 +59,8 @@ def deepest_maps(subject: Subject) -> list[Layer]:
     blocks = getattr(features, "blocks", None)
     if grid is not None and isinstance(blocks, nn.Sequential) and hasattr(blocks[-1], "norm1"):
         # What the last attention reads: behind it, most of a class token's gradient has gone.
-        return [Layer(blocks[-1].norm1, grid.places, grid.prefix)]
+        last: Any = blocks[-1]
+        return [Layer(last.norm1, grid.places, grid.prefix)]
     networks = list(features.networks) if isinstance(features, Members) else [features]
     channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"
     found = []

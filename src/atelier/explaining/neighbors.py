@@ -80,7 +80,8 @@ def kept_embeddings(run: Run, count: int) -> Floats | None:
         return None
     if kept.ndim != 2 or len(kept) != count or not np.isfinite(kept).all():
         return None
-    return kept.astype(np.float32)
+    result: Floats = kept.astype(np.float32)
+    return result
 
 
 def nearest(

@@ -178,7 +178,7 @@ class Explanations:
         """
         folder = Path(folder)
         paths = [picture.save(folder) for picture in self.pictures(rows=1)]
-        arrays = {
+        arrays: dict[str, Any] = {
             found.method: np.stack([item.maps[k].values for item in self.items])
             for k, found in enumerate(self.items[0].maps)
         }
