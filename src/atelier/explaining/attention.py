@@ -97,7 +97,7 @@ def rollout(subject: Subject, pixels: Tensor) -> Tensor:
     for of_layer in weights:
         total = (of_layer + identity) / 2 @ total
     read = total[:, 0] if grid.prefix else total.mean(dim=1)
-    maps = read[:, grid.prefix :].unflatten(1, grid.places)[:, None]
+    maps = read[:, grid.prefix :].reshape(-1, 1, *grid.places)
     by_view = subject.unviewed(enlarged(maps, pixels)[:, 0])
     result: Tensor = (by_view * subject.classifier.weights[..., None]).sum(dim=0)
     return result
@@ -117,7 +117,7 @@ def _weights(module: Any, x: Tensor) -> Tensor:
     own = isinstance(module, Attention)
     heads = module.heads if own else module.num_heads
     qkv = module.to_qkv(x) if own else module.qkv(x)
-    q, k, _ = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    q, k, _ = qkv.reshape(*x.shape[:2], 3, heads, -1).permute(2, 0, 3, 1, 4)
     if not own:
         q, k = module.q_norm(q), module.k_norm(k)
     result: Tensor = (q * q.shape[-1] ** -0.5 @ k.mT).softmax(dim=-1)

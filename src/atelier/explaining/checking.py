@@ -83,7 +83,7 @@ def check(
             areas.append(Areas(name, curve, own, scattered, np.mean(random, axis=0)))
             tick(f"{curve} by {name}")
     randomized = max(2, min(_RANDOMIZED, count // 2))
-    few, few_aim = images[:randomized], aim[:randomized]
+    few, few_aim = images[:randomized], aim.of(slice(randomized))
     levels: list[str] = []
     correlation: dict[str, list[float]] = {method.name: [] for method in methods}
     similarity: dict[str, list[float]] = {method.name: [] for method in methods}

@@ -110,7 +110,7 @@ def least_cover(subject: Subject, image: Pixels, wanted: int | None = None) -> F
         logits = subject.predictor.logits(many).astype(np.float64)
         others = np.delete(logits, called, axis=1)
         if wanted is None:
-            return logits[:, called] - others.max(axis=1)
+            return np.asarray(logits[:, called] - others.max(axis=1))
         beaten = np.delete(logits, wanted, axis=1).max(axis=1)
         return np.asarray(beaten - logits[:, wanted])
 

@@ -43,7 +43,7 @@ class Layer:
         """The module's output as (N, D, h, w)."""
         if self.prefix >= 0:
             tokens = output[:, self.prefix :]
-            return tokens.transpose(1, 2).unflatten(2, self.places)
+            return tokens.transpose(1, 2).reshape(len(tokens), -1, *self.places)
         return output.permute(0, 3, 1, 2) if self.channels_last else output
 
 

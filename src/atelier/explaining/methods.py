@@ -186,7 +186,7 @@ def maps_by(
     parts = []
     for start in range(0, len(images), size):
         some = slice(start, start + size)
-        maps = method.compute(subject, subject.floats(images[some]), aim[some])
+        maps = method.compute(subject, subject.floats(images[some]), aim.of(some))
         parts.append(maps.detach().float().cpu().numpy())
         if on_done is not None:
             on_done(min(start + size, len(images)))

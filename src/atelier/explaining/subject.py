@@ -29,8 +29,9 @@ class Aim(NamedTuple):
     target: Tensor
     against: Tensor
 
-    def __getitem__(self, where: slice) -> Aim:  # type: ignore[override]
-        return Aim(*(tensor[where] for tensor in (self.target, self.against)))
+    def of(self, where: slice) -> Aim:
+        """Of some of the images."""
+        return Aim(self.target[where], self.against[where])
 
 
 class Subject:
