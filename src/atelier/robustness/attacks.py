@@ -4,12 +4,11 @@ Untargeted, and with all that the run does to pixels in view: normalization, and
 mirrored and shifted views. What an attack leaves are bytes, as a file would hold them, and they are
 judged as any picture is.
 
-AutoAttack (Croce and Hein 2020, arXiv:2003.01690) is not here: of its packages one pins a version
-of requests from 2020, and the other is a copy of the authors' code by one person without a declared
-dependency. Against a defense that is meant to withstand attacks, use it; these two show how an
-ordinary network fares, and PGD's second start, on the margin, is there because on the
-cross-entropy of a network that is very sure no gradient is left (Carlini and Wagner 2017,
-arXiv:1608.04644).
+AutoAttack (Croce and Hein 2020, arXiv:2003.01690) is not here: of the packages that have it,
+torchattacks 3.5.1 (2023) pins requests to 2.25 and pyautoattack 0.2.0 (2024) declares no
+dependencies at all. A defense that claims to withstand attacks is to be judged by it; these two
+show how an ordinary network fares. PGD's second start climbs the margin, for on the cross-entropy
+of a network that is very sure no gradient is left (Carlini and Wagner 2017, arXiv:1608.04644).
 """
 
 from __future__ import annotations
