@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from ..errors import StorageError
+from ..errors import RunError, StorageError
 from ..evaluation import NO_TEST_PART, Evaluation, evaluate
 from ..evaluation.tables import percent, percent_range
 from ..robustness import load_robustness
@@ -22,6 +23,8 @@ from ..storage import explained, write_text
 from ..uncertainty import load_uncertainty
 from .front_matter import check_license, front_matter
 from .topics.reproduction import flat
+
+_Kept = TypeVar("_Kept")
 
 _FILE = "README.md"
 _SEAL = re.compile(r"\n<!-- written by atelier: ([0-9a-f]{64}) -->\n\Z")
@@ -54,7 +57,7 @@ def model_card(
 
     Raises:
         ConfigError: `license` is no identifier.
-        RunError: the run folder cannot be used, or what a verb has kept in it is damaged.
+        RunError: the run folder cannot be used.
         StorageError: no space or no permission.
     """
     check_license(license)
@@ -214,9 +217,9 @@ def _limits(run: Run, result: Evaluation) -> str:
     ]
     if result.uneven:
         lines.append("Classes have different numbers of images, and small ones are less sure.")
-    robustness, uncertainty = load_robustness(run), load_uncertainty(run)
+    robustness, why_not = _kept(load_robustness, run)
     if robustness is None:
-        lines.append("Corrupted images, attacks and subgroups were not looked at.")
+        lines.append(f"Corrupted images, attacks and subgroups: {why_not}.")
     else:
         if robustness.corrupted is not None:
             lines.append(
@@ -231,8 +234,9 @@ def _limits(run: Run, result: Evaluation) -> str:
             )
         if mirrored := mirror_sentence(robustness.mirrored):
             lines.append(escaped(mirrored))
+    uncertainty, why_not = _kept(load_uncertainty, run)
     if uncertainty is None:
-        lines.append("What it says of images of no class was not looked at.")
+        lines.append(f"What it says of images of no class: {why_not}.")
     elif uncertainty.detections:
         best = uncertainty.best_score
         found = next(row for row in uncertainty.detectors if row.score == best)
@@ -242,6 +246,14 @@ def _limits(run: Run, result: Evaluation) -> str:
             f"the score {escaped(best)}."
         )
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _kept(load: Callable[[Run], _Kept | None], run: Run) -> tuple[_Kept | None, str]:
+    """What a verb has kept with the run, or why there is nothing."""
+    try:
+        return load(run), "not looked at"
+    except RunError as error:
+        return None, f"not known, for {escaped(str(error))}"
 
 
 _HOW = """The folder of this card is an atelier run: weights as safetensors, all else as JSON.

@@ -93,8 +93,14 @@ def _yaml(key: str, value: Any, indent: str) -> list[str]:
             lines += [f"{indent}- {inner[0].removeprefix(indent + '  ')}", *inner[1:]]
         return lines
     if isinstance(value, list):
-        return [f"{indent}{key}:", *(f"{indent}- {json.dumps(item)}" for item in value)]
+        return [f"{indent}{key}:", *(f"{indent}- {_leaf(item)}" for item in value)]
     if isinstance(value, dict):
         inner = [line for name, own in value.items() for line in _yaml(name, own, indent + "  ")]
         return [f"{indent}{key}:", *inner]
-    return [f"{indent}{key}: {json.dumps(value)}"]
+    return [f"{indent}{key}: {_leaf(value)}"]
+
+
+def _leaf(value: Any) -> str:
+    """JSON, with YAML's escape for all that is not printed, which JSON would write in halves."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
