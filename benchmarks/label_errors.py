@@ -79,8 +79,8 @@ def scores(
     others[rows, labels] = 0
     entropy = -(probs * np.log(np.maximum(probs, 1e-12))).sum(axis=1) / np.log(probs.shape[1])
     return {
-        "odds of the best other class": suspicion(probs, labels),
-        "self-confidence, or loss": -own,
+        "self-confidence, or loss": suspicion(probs, labels),
+        "odds of the best other class": others.max(axis=1) / np.maximum(own, 1e-12),
         "normalized margin": others.max(axis=1) - own,
         "confidence-weighted entropy": entropy / np.maximum(own, 1e-12),
     }

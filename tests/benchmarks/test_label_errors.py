@@ -35,7 +35,7 @@ def test_it_runs(tmp_path, capsys):
     assert main([*words, "--keep", str(tmp_path), "--results", str(results)]) == 0
     found = json.loads(results.read_text())
     assert found["injected"] == 30
-    odds = found["rankings"]["odds of the best other class"]
-    assert found["audit"]["average_precision"] == pytest.approx(odds["average_precision"], abs=0.02)
+    loss = found["rankings"]["self-confidence, or loss"]
+    assert found["audit"]["average_precision"] == pytest.approx(loss["average_precision"], abs=0.02)
     assert found["audit"]["average_precision"] > 0.2
     assert "of the 30 injected are flagged" in capsys.readouterr().out
