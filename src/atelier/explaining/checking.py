@@ -166,6 +166,7 @@ def _areas(
     target = aim.target.cpu().numpy()
 
     def probability(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-        return subject.probs(images)[np.arange(len(images)), target]
+        wanted: npt.NDArray[np.float64] = subject.probs(images)[np.arange(len(images)), target]
+        return wanted
 
     return curve_areas(end, start, maps, probability)

@@ -195,10 +195,10 @@ def rank_correlation(a: Maps, b: Maps) -> float:
     """Spearman's, of two maps' values; 0 where one of them is the same everywhere."""
     from scipy.stats import rankdata
 
-    ranks = [rankdata(found.ravel()) for found in (a, b)]
-    if any(np.ptp(rank) == 0 for rank in ranks):
-        return 0.0
-    return float(np.corrcoef(*ranks).item(1))
+    x, y = (np.asarray(rankdata(found.ravel()), np.float64) for found in (a, b))
+    x, y = x - x.mean(), y - y.mean()
+    size = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / size if size else 0.0
 
 
 def structural_similarity(a: Maps, b: Maps) -> float:
