@@ -14,7 +14,7 @@ from ..predictor import Predictor
 from ..progress import progress_bar
 from ..runs import Run
 from .pictures import uncertainty_pictures
-from .probabilities import judge_sets, score_probabilities
+from .probabilities import broken_promise, judge_sets, score_probabilities
 from .result import Uncertainty
 from .separation import separate, some
 from .unknowns import DRAWN, UnknownImages, drawn_unknowns, read_unknowns
@@ -110,6 +110,9 @@ def uncertainty(
         seed=seed,
         progress=progress,
     )
+    sets = judge_sets(judged, held_out, calibration, level, cross_fitted=part == "validation")
+    if sets and (broken := broken_promise(sets[0], part)):
+        notes.append(broken)
     result = Uncertainty(
         run=run.name,
         part=part,
@@ -120,9 +123,7 @@ def uncertainty(
         notes=(*notes, *said),
         probabilities=probabilities,
         selective=selective,
-        conformal=judge_sets(
-            judged, held_out, calibration, level, cross_fitted=part == "validation"
-        ),
+        conformal=sets,
         detectors=detectors,
         detections=detections,
         known=len(known),

@@ -18,6 +18,7 @@ from ..evaluation.conformal import (
 )
 from ..evaluation.isotonic import cross_isotonic, fit_isotonic
 from ..evaluation.reliability import brier, brier_terms, calibration_error, reliability_bins
+from ..evaluation.tables import percent, percent_range
 from ..predictions import Predictions
 from ..runs import Run
 from .result import ProbabilityScores
@@ -97,6 +98,22 @@ def judge_sets(
             )
         )
     return tuple(found)
+
+
+def broken_promise(sets: Coverage, part: str) -> str | None:
+    """A sentence where fewer sets hold the true class than chance explains; else None.
+
+    Args:
+        sets: of the judged images.
+        part: what these are called.
+    """
+    if sets.share >= sets.expected[0]:
+        return None
+    return (
+        f"Sets by {sets.method} hold the true class of {percent(sets.share)} of the {part} images, "
+        f"fewer than the {percent_range(sets.expected, 1)} that chance explains: the {part} images "
+        "are harder than the validation images, and what is fitted on these promises too much"
+    )
 
 
 def _scores(
