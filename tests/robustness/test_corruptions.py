@@ -163,7 +163,7 @@ def test_colored_jpegs_are_those_of_pillow_but_for_the_edge():
         file = io.BytesIO()
         Image.fromarray(image.transpose(1, 2, 0)).save(file, "JPEG", quality=35)
         alone = np.asarray(Image.open(file)).transpose(2, 0, 1).astype(int)
-        assert np.abs(alone - changed)[:, :31, :-1].max() <= 1
+        assert np.abs(alone - changed)[:, 8:24, 8:32].max() <= 1
         assert np.abs(alone - changed).mean() < 1
 
 
