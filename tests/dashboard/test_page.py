@@ -123,7 +123,7 @@ def test_a_new_run_is_there_after_a_refresh(visit, runs, tmp_path):
         assert rows(page) == 1
         shutil.copytree(runs / "cnn-lr0.001-s0", folder / "second")
         page.locator("#refresh").click()
-        page.get_by_role("button", name="second").wait_for()
+        page.get_by_role("button", name="second", exact=True).wait_for()
         assert rows(page) == 2
 
 
