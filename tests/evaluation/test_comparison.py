@@ -187,3 +187,55 @@ def test_the_result_is_json_and_names_are_inert_in_a_notebook():
     parsed = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert parsed["pairs"][0]["tests"][0]["only_a"] == 100
     assert "<img" not in result._repr_html_()
+
+
+def test_what_cannot_be_told_says_how_many_images_would_tell_it():
+    places = np.arange(2000)
+    a, b = places >= 30, (places < 30) | (places >= 70)  # 40 only a, 30 only b
+    result = compare_predictions({"a": [(0, right_on(a))], "b": [(0, right_on(b))]})
+    (pair,) = result.pairs
+    assert (pair.verdict, pair.primary.only_a, pair.primary.only_b) == (0, 40, 30)
+    assert pair.primary.images_needed == pytest.approx(10_986, abs=2)
+    assert "About 11,000 test images would be needed to tell such a gap." in result.sentences[0]
+
+
+def test_models_right_on_the_same_images_are_said_to_be():
+    result = compare_predictions({"a": [(0, first(900))], "b": [(0, first(900))]})
+    assert "They are right on the very same test images." in result.sentences[0]
+
+
+def test_seeds_can_take_better_back():
+    runs = {
+        "a": [(0, first(930)), (1, first(880)), (2, first(900))],
+        "b": [(0, first(890)), (1, first(890)), (2, first(890))],
+    }
+    (pair,) = compare_predictions(runs).pairs
+    assert pair.primary.verdict != 0
+    assert pair.verdict == 0
+    assert pair.seeds_needed > 3
+
+
+def test_uneven_classes_are_ranked_by_balanced_accuracy():
+    labels = np.array([0] * 900 + [1] * 100)
+    names = ("often", "seldom")
+
+    def run(answers):
+        logits = np.eye(2, dtype=np.float32)[answers]
+        return Predictions(np.arange(1000), labels, logits, names)
+
+    always_often = run(np.zeros(1000, int))
+    careful = run(np.where(np.arange(1000) % 6 == 0, 1 - labels, labels))
+    result = compare_predictions({"lazy": [(0, always_often)], "careful": [(0, careful)]})
+    assert result.uneven
+    assert [row.name for row in result.rows] == ["careful", "lazy"]
+    assert result.rows[0].accuracy < result.rows[1].accuracy
+    assert "against the order by plain accuracy" in result.sentences[0]
+    assert "balanced" in str(result).splitlines()[0]
+
+
+def test_of_many_pairs_only_those_of_the_first_are_said():
+    runs = {f"r{i}": [(0, first(900 - 10 * i))] for i in range(7)}
+    result = compare_predictions(runs)
+    assert len(result.sentences) == 21
+    assert "15 more pairs, without r0, are in the JSON." in str(result)
+    assert "r5 and r6" not in str(result)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from atelier.evaluation import holm, mcnemar_exact, seed_interval, wilson_interval
+from atelier.evaluation import alpaydin_f, holm, mcnemar_exact, seed_interval, wilson_interval
 from atelier.evaluation.significance import mean_proportion_interval
 
 probabilities = st.floats(0, 1)
@@ -147,3 +147,34 @@ def test_one_seed_has_no_interval_and_no_seed_no_mean():
     assert math.isnan(high)
     with pytest.raises(ValueError, match="no values"):
         seed_interval([])
+
+
+def test_holm_and_wilson_agree_with_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+    from statsmodels.stats.proportion import proportion_confint
+
+    p = np.random.default_rng(0).random(12) ** 3
+    assert holm(p.tolist()) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-12)
+    for successes, n in ((0, 5), (9, 10), (9_312, 10_000)):
+        reference = proportion_confint(successes, n, method="wilson")
+        assert wilson_interval(successes, n) == pytest.approx(reference, abs=1e-9)
+
+
+def test_the_f_of_five_times_two_folds_is_computed_by_hand():
+    # Means 1, variances 2 * 0.5**2 = 0.5: squares 5 * (2.25 + 0.25) over 2 * 5 * 0.5.
+    value, p = alpaydin_f([[1.5, 0.5]] * 5)
+    assert value == pytest.approx(12.5 / 5)
+    # Alpaydin 1999, figure 1: F of 10 and 5 degrees of freedom, whose 95 % point is 4.74.
+    assert p > 0.05
+    assert alpaydin_f([[1 + x, 1 - x] for x in [0.3246] * 5])[0] == pytest.approx(5.245, abs=1e-2)
+    assert alpaydin_f(np.zeros((5, 2))) == (0.0, 1.0)
+    assert alpaydin_f(np.ones((5, 2))) == (math.inf, 0.0)
+    with pytest.raises(ValueError, match="shape"):
+        alpaydin_f(np.zeros((2, 5)))
+
+
+def test_the_f_of_five_times_two_folds_keeps_its_level():
+    rng = np.random.default_rng(0)
+    alarms = [alpaydin_f(table)[1] < 0.05 for table in rng.normal(size=(2000, 5, 2))]
+    # Numerator and denominator share their data, which makes the test careful (Alpaydin 1999).
+    assert 0.005 < np.mean(alarms) < 0.05

@@ -75,8 +75,8 @@ class CrossComparison:
             for half, x, y in zip("ab", own, other, strict=True)
         ]
         note = (
-            f"Each was trained on {self.train_images:,} images and judged by the other half; the "
-            "test images took no part. With all images both would do better."
+            f"Each had {self.train_images:,} images, validation included, and was judged by the "
+            "other half; the test images took no part. With all images both would do better."
         )
         table = text_table(["fold", self.a, self.b, "points"], rows)
         return f"{table}\n\n{self.sentence}\n\n{note}"
