@@ -151,6 +151,7 @@ class Run:
         )
         words = ["atelier", "train", name, "--data", recipe.data, "--seed", str(recipe.seed)]
         for path, value in changes:
+            path = "method" if path == "method.name" else path  # its name brings its settings
             text = value if isinstance(value, str) else json.dumps(value)
             words += ["--set", f"{path}={text}"]
         return shlex.join(words)

@@ -1,6 +1,7 @@
 """A recipe: everything that decides a training run, as frozen and strict data."""
 
 from .augmentation import AugmentConfig
+from .methods import DistillationConfig, MethodConfig, SupervisedConfig
 from .networks import (
     CNNConfig,
     HybridConfig,
@@ -18,13 +19,16 @@ __all__ = [
     "AugmentConfig",
     "CNNConfig",
     "Columns",
+    "DistillationConfig",
     "HybridConfig",
     "MLPConfig",
+    "MethodConfig",
     "ModelConfig",
     "PhotosConfig",
     "Recipe",
     "ResNetConfig",
     "SpeedNetConfig",
+    "SupervisedConfig",
     "TimmConfig",
     "TrainConfig",
 ]

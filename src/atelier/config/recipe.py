@@ -6,7 +6,7 @@ An unknown key, a wrong type or a value out of range is a `ConfigError` that nam
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ..errors import ConfigError, RunError, did_you_mean
 from ..storage import explained, write_json
 from .augmentation import AugmentConfig
+from .methods import MethodConfig, SupervisedConfig, method_configs
 from .networks import ModelConfig
 from .photos import PhotosConfig
 from .strict import Strict
@@ -31,6 +32,7 @@ class Recipe(Strict):
     model: ModelConfig
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
+    method: MethodConfig = SupervisedConfig()
     mirror_average: bool = False
     """Predict by the mean of the logits of each image and of its mirror image, for twice the time.
     Only where mirrored images mean the same, as in a training with `augment.mirror`."""
@@ -64,14 +66,23 @@ class Recipe(Strict):
         """A copy with fields changed.
 
         Args:
-            values: by dotted paths such as ``train.lr``.
+            values: by dotted paths such as ``train.lr``. ``method`` takes the name of a method,
+                whose options ``method.…`` then are.
 
         Raises:
             ConfigError: an unknown path (with the nearest name) or a value that does not fit.
         """
         changed = self.model_dump(mode="json")
+        known = set(_paths(self))
+        if "method" in values:
+            known -= set(_paths(self.method, "method."))
+            chosen = _method(values["method"])
+            known |= {f"method.{field}" for field in chosen.model_fields if field != "name"}
+            changed["method"] = {"name": chosen.model_fields["name"].default}
         for path, value in values.items():
-            *parents, last = _known_path(self, path)
+            if path == "method":
+                continue
+            *parents, last = _known_path(path, known)
             place = changed
             for parent in parents:
                 place = place[parent]
@@ -111,14 +122,34 @@ def _value(text: str) -> Any:
         return {"True": True, "False": False, "None": None}.get(text, text)
 
 
-def _known_path(recipe: Recipe, path: str) -> list[str]:
-    """The parts of a dotted path, each checked against the fields at its level."""
-    known = sorted(_paths(recipe))
+def _method(name: Any) -> type[BaseModel]:
+    """The class of a method's options."""
+    methods = method_configs()
+    if name not in methods:
+        fix = did_you_mean(str(name), methods)
+        raise ConfigError("unknown method", got=name, allowed=list(methods), fix=fix)
+    return methods[name]
+
+
+def _known_path(path: str, known: Collection[str]) -> list[str]:
+    """The parts of a dotted path that is among the known ones."""
     if path not in known:
         if path == "model.name":
             raise ConfigError(
                 "the model of a recipe is fixed", got=path, fix="Name another recipe instead"
             )
+        owners = [
+            name
+            for name, options in method_configs().items()
+            if path.removeprefix("method.") in options.model_fields and path.startswith("method.")
+        ]
+        if owners and not path.endswith(".name"):
+            raise ConfigError(
+                "this setting belongs to another method",
+                got=path,
+                fix=f"Set method={owners[0]} too",
+            )
+        known = sorted(known)
         same_end = [name for name in known if name.split(".")[-1] == path.split(".")[-1]]
         fix = f"Did you mean {same_end[0]!r}?" if same_end else did_you_mean(path, known)
         raise ConfigError("unknown setting", got=path, fix=fix)
@@ -142,7 +173,7 @@ def _validated(values: Any, where: str) -> Recipe:
         first = error.errors(include_url=False)[0]
         # The discriminator's tag stands in the location of a model's field; users never wrote it.
         root, *rest = first["loc"] or ("",)
-        path = ".".join(map(str, [root, *(rest[1:] if root == "model" else rest)]))
+        path = ".".join(map(str, [root, *(rest[1:] if root in ("model", "method") else rest)]))
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         got = first["input"]

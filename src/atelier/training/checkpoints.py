@@ -17,6 +17,8 @@ from ..storage import atomic_path, explained
 
 Weights = dict[str, Tensor]
 
+_PARTS = ("model", "average", "batches", "objective", "best")
+
 
 @dataclass
 class TrainingState:
@@ -27,6 +29,7 @@ class TrainingState:
         optimizer: the optimizer's `state_dict`.
         average: weights and buffers of the moving average; empty where there is none.
         batches: what the batches of an epoch know of earlier ones; empty where they need nothing.
+        objective: weights and buffers that the objective has of its own; empty where it has none.
         best: weights and buffers to keep so far.
         history: one row for each epoch done.
         seconds: spent so far, over all sessions.
@@ -36,6 +39,7 @@ class TrainingState:
     optimizer: dict[str, Any]
     average: Weights = field(default_factory=dict)
     batches: Weights = field(default_factory=dict)
+    objective: Weights = field(default_factory=dict)
     best: Weights = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
@@ -63,7 +67,7 @@ def save_checkpoint(path: Path, state: TrainingState) -> None:
         StorageError: no space or no permission.
     """
     tensors: Weights = {}
-    for part in ("model", "average", "batches", "best"):
+    for part in _PARTS:
         tensors |= {f"{part}/{name}": tensor for name, tensor in getattr(state, part).items()}
     scalars: dict[str, dict[str, Any]] = {}
     for index, values in state.optimizer["state"].items():
@@ -106,7 +110,7 @@ def load_checkpoint(path: Path) -> TrainingState:
 
 
 def _unpack(metadata: dict[str, Any], tensors: Weights) -> TrainingState:
-    parts: dict[str, Weights] = {"model": {}, "average": {}, "batches": {}, "best": {}}
+    parts: dict[str, Weights] = {part: {} for part in _PARTS}
     optimizer_state: dict[int, dict[str, Any]] = {
         int(index): dict(values) for index, values in metadata["scalars"].items()
     }
@@ -131,6 +135,7 @@ def restore(
     optimizer: torch.optim.Optimizer,
     average: torch.nn.Module | None,
     batches: Stateful,
+    objective: torch.nn.Module | None = None,
 ) -> None:
     """Put `state` back into what it was taken from.
 
@@ -148,6 +153,8 @@ def restore(
         if average is not None:
             average.load_state_dict(state.average)
         batches.load_state_dict(state.batches)
+        if objective is not None:
+            objective.load_state_dict(state.objective)
     except (RuntimeError, ValueError, KeyError) as error:
         raise RunError(
             f"the checkpoint is of another recipe: {error}", fix="Train anew with --overwrite"

@@ -30,11 +30,11 @@ from .checkpoints import TrainingState, copy_weights, load_checkpoint, save_chec
 from .layers import Freezing
 from .loop import fit
 from .memory import SMALLEST_BATCH, free_memory, is_out_of_memory
-from .objectives import balanced_class_weights, each_member, supervised
+from .methods import learner_of
 from .optimizers import build_optimizer
 from .plan import paths_of, planned
 from .preparation import Prepared, prepare
-from .probe import caches_embeddings, learner_of
+from .probe import caches_embeddings
 
 Say = Callable[[str], None]
 OnEpoch = Callable[[Path, list[dict[str, Any]]], None]
@@ -134,14 +134,15 @@ def train(
         warnings = balance_warnings(dataset.classes, learned, held_out)
         notes += [*dataset.photos.notes, *warnings]
     notes += [str(done) for done in dataset.corrected]
-    for note in notes:
-        (say or _say)(note)
     probes = caches_embeddings(resolved)
     if probes and resume is not None:  # a checkpoint has the head alone
         prepared.model.load_state_dict(load_file(path / _WEIGHTS))
     # Before anything is written, for it may refuse.
     learner = learner_of(prepared, resolved, progress=progress)
-    optimizer = build_optimizer(learner.model, resolved.train)
+    notes += learner.notes
+    for note in notes:
+        (say or _say)(note)
+    optimizer = build_optimizer(learner.model, resolved.train, learner.objective)
     freezing = Freezing(learner.model, resolved.train)
     environment: dict[str, Any] = {
         "atelier": __version__,
@@ -175,16 +176,12 @@ def train(
             on_epoch(path, state.history)
 
     interrupted, smaller = False, None
-    weights = None
-    if resolved.train.class_weights == "balanced":
-        weights = balanced_class_weights(prepared.batches.labels, len(dataset.classes))
-    objective = supervised if prepared.model.members == 1 else each_member
     try:
         with progress_bar(title or resolved.name, resolved.train.num_epochs, show=progress) as bar:
             latest = fit(
                 learner.model,
                 learner.batches,
-                objective(label_smoothing=resolved.train.label_smoothing, class_weights=weights),
+                learner.objective,
                 optimizer,
                 resolved.train,
                 seed=resolved.seed,

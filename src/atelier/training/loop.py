@@ -65,6 +65,8 @@ def fit(
     """Train until the epochs are over or validation has stopped getting better.
 
     Args:
+        objective: gives the loss. One that is a module is kept with the state; one with a method
+            ``after_step(model)`` is told of each step.
         seed: of the run; each epoch's randomness follows from it and the epoch's number alone.
         validate: None trains on a fixed schedule and keeps the last weights.
         state: an earlier epoch to go on from, or None.
@@ -87,12 +89,14 @@ def fit(
     if config.ema_decay:
         average_step = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
         average = AveragedModel(model, multi_avg_fn=average_step, use_buffers=True)
+    own = objective if isinstance(objective, nn.Module) else None
+    after_step: Callable[[nn.Module], None] | None = getattr(objective, "after_step", None)
     # Taken before a state brings its own, which the schedule has lowered already.
     peaks = [group["lr"] for group in optimizer.param_groups]
     if state is None:
         state = TrainingState(model=copy_weights(model), optimizer=optimizer.state_dict())
     else:
-        restore(state, model, optimizer, average, batches)
+        restore(state, model, optimizer, average, batches, own)
 
     history = state.history
     earlier = state.seconds
@@ -118,6 +122,8 @@ def fit(
             logs = _step(trained, batch, objective, optimizer, config.clip_grad_norm, precision)
             if average is not None:
                 average.update_parameters(model)
+            if after_step is not None:
+                after_step(model)
             for name, value in logs.items():
                 sums[name] = sums[name] + value if name in sums else value
             if step % 16 == 0:
@@ -144,6 +150,7 @@ def fit(
             optimizer=optimizer.state_dict(),
             average={} if average is None else copy_weights(average),
             batches={name: t.detach().cpu().clone() for name, t in batches.state_dict().items()},
+            objective={} if own is None else copy_weights(own),
             best=copy_weights(kept) if better else state.best,
             history=history,
             seconds=earlier + time.perf_counter() - started,

@@ -26,20 +26,33 @@ def supervised(*, label_smoothing: float = 0.0, class_weights: Tensor | None = N
 
     def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Logs]:
         logits: Tensor = model(batch.images).float()  # the loss needs more than bfloat16's 8 bits
-
-        def losses(labels: Tensor) -> Tensor:
-            return F.cross_entropy(
-                logits,
-                labels,
-                weight=class_weights,
-                label_smoothing=label_smoothing,
-                reduction="none",
-            )
-
-        loss = _mean(losses, batch, class_weights)
-        return loss, {"loss": loss.detach(), "accuracy": _accuracy(logits, batch)}
+        return with_labels(
+            logits, batch, label_smoothing=label_smoothing, class_weights=class_weights
+        )
 
     return objective
+
+
+def with_labels(
+    logits: Tensor,
+    batch: Batch,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
+) -> tuple[Tensor, Logs]:
+    """The loss of `supervised`, from (N, K) float32 logits that are there already."""
+
+    def losses(labels: Tensor) -> Tensor:
+        return F.cross_entropy(
+            logits,
+            labels,
+            weight=class_weights,
+            label_smoothing=label_smoothing,
+            reduction="none",
+        )
+
+    loss = _mean(losses, batch, class_weights)
+    return loss, {"loss": loss.detach(), "accuracy": _accuracy(logits, batch)}
 
 
 def each_member(*, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> Objective:

@@ -15,13 +15,20 @@ from .layers import layer_groups
 from .muon import Muon
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module, config: TrainConfig, objective: object = None
+) -> torch.optim.Optimizer:
     """Adam (arXiv:1412.6980), AdamW (arXiv:1711.05101), SGD with momentum, or Muon on the filters
     of convolutions and SGD on the rest.
 
     Weight decay is kept off biases, norms and other vectors: shrinking them regularizes nothing.
     Every group's `lr` is its peak; the loop multiplies it by the schedule's factor. With
     `config.layer_decay` below 1, each layer has a group, and a peak, of its own.
+
+    Args:
+        model: what is trained.
+        config: how.
+        objective: what it is trained by; if that is a module, its parameters are trained too.
 
     Raises:
         ConfigError: Muon for a network without convolutions.
@@ -35,12 +42,17 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
                 fix="Set train.optimizer=adamw",
             )
         trained = [p for p in trained if p.ndim != 4]
+    own = objective.parameters() if isinstance(objective, nn.Module) else ()
+    own = [p for p in own if p.requires_grad]
+    trained += own
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
     if config.layer_decay < 1:
         groups = layer_groups(cast(Classifier, model), config)
+        if own:
+            groups.append({"params": own, "weight_decay": config.weight_decay, "lr": config.lr})
     if config.optimizer == "muon":
         if not config.compile:  # torch's own optimizers import it in their steps all the same
             methods = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")

@@ -7,7 +7,7 @@ so that the result is that of the slow way but for the rounding of the embedding
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,26 +21,12 @@ from ..models import Classifier
 from ..predictions import Predictions
 from ..predictor import Predictor
 from ..progress import Bar, progress_bar
+from .learner import Learner
 from .loop import Validate
 from .preparation import Prepared, measures
 
 _BATCH_SIZE = 256
 _VIEW_SEED = 0x5EED
-
-
-@dataclass(frozen=True)
-class Learner:
-    """What the loop trains.
-
-    Attributes:
-        model: a head behind nothing, which is the head of the whole network; or that network.
-        batches: of embeddings (B, D), or of images.
-        validate: on what was held out.
-    """
-
-    model: Classifier
-    batches: TrainingBatches
-    validate: Validate | None
 
 
 def caches_embeddings(recipe: Recipe) -> bool:
@@ -70,23 +56,24 @@ def caches_embeddings(recipe: Recipe) -> bool:
     return augment == AugmentConfig() and not train.start_size
 
 
-def learner_of(prepared: Prepared, recipe: Recipe, *, progress: bool = False) -> Learner:
-    """What the loop is to train: the head on embeddings where `caches_embeddings`, else all.
+def probe(
+    learner: Learner, prepared: Prepared, recipe: Recipe, *, progress: bool = False
+) -> Learner:
+    """The same with the head alone, on embeddings that are computed here.
 
     Args:
-        prepared: its network is set to evaluation mode where it is frozen.
+        learner: of the whole network.
+        prepared: its network is set to evaluation mode.
         recipe: of the run.
         progress: show a bar on standard error.
     """
-    if not caches_embeddings(recipe):
-        return Learner(prepared.model, prepared.batches, prepared.validate)
     whole = prepared.model
     head = Classifier(nn.Identity(), whole.head, members=whole.members)
     views = recipe.train.cached_views or 1
     total = views * len(prepared.batches.labels)
     with progress_bar("embeddings", total, show=progress) as bar:
         batches = _embedded(prepared, views, recipe.seed, bar)
-    return Learner(head, batches, _validate(prepared))
+    return replace(learner, model=head, batches=batches, validate=_validate(prepared))
 
 
 class _Views:

@@ -1,0 +1,41 @@
+"""What is learned from, beside or instead of an image's own label."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, Field
+
+from .strict import Probability, Strict
+
+
+class SupervisedConfig(Strict):
+    """Cross-entropy with the labels."""
+
+    name: Literal["supervised"] = "supervised"
+
+
+class DistillationConfig(Strict):
+    """Knowledge distillation (Hinton et al. 2015, arXiv:1503.02531): the network learns what other
+    runs' networks say of each training image, beside its label. A run of the same recipe as the
+    teacher makes it self-distillation (Furlanello et al. 2018, arXiv:1805.04770)."""
+
+    name: Literal["distillation"] = "distillation"
+    teachers: Annotated[tuple[str, ...], Field(min_length=1, max_length=64)]
+    """Run folders; of several, the mean of their probabilities is learned."""
+    temperature: Annotated[float, Field(gt=0, le=100)] = 4.0
+    """What the logits of teachers and student are divided by before they are compared."""
+    share: Probability = 0.9
+    """Weight of the teachers in the loss; the label has the rest."""
+
+
+MethodConfig = Annotated[
+    SupervisedConfig | DistillationConfig,
+    Field(discriminator="name"),
+]
+
+
+def method_configs() -> dict[str, type[BaseModel]]:
+    """The class of each method's options, by its name."""
+    union, *_ = get_args(MethodConfig)
+    return {member.model_fields["name"].default: member for member in get_args(union)}

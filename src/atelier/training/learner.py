@@ -1,0 +1,46 @@
+"""What the loop trains, by what, and on what: the seam at which methods differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..config import Recipe
+from ..models import Classifier
+from .loop import Batches, Validate
+from .objectives import Objective, balanced_class_weights, each_member, supervised
+from .preparation import Prepared
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What the loop trains.
+
+    Attributes:
+        model: the whole network, or a part of it whose weights have the same names.
+        batches: what it learns from.
+        objective: the loss. What it has of its own, as a teacher or a discriminator, makes it a
+            module.
+        validate: on what was held out.
+        notes: sentences that who reads the run must know.
+    """
+
+    model: Classifier
+    batches: Batches
+    objective: Objective
+    validate: Validate | None
+    notes: tuple[str, ...] = ()
+
+
+Method = Callable[[Prepared, Recipe], Learner]
+"""Makes a learner of what is prepared, by the options in the recipe's ``method``."""
+
+
+def learn_from_labels(prepared: Prepared, recipe: Recipe) -> Learner:
+    """Each image with its label."""
+    weights = None
+    if recipe.train.class_weights == "balanced":
+        weights = balanced_class_weights(prepared.batches.labels, len(prepared.card.classes))
+    make = supervised if prepared.model.members == 1 else each_member
+    objective = make(label_smoothing=recipe.train.label_smoothing, class_weights=weights)
+    return Learner(prepared.model, prepared.batches, objective, prepared.validate)
