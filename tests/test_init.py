@@ -55,6 +55,7 @@ PUBLIC = [
     "track",
     "train",
     "tune",
+    "uncertainty",
 ]
 HEAVY = {
     "matplotlib",

@@ -14,7 +14,7 @@ import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import __version__ as __version__
 
 
 def _yield_to_other_processes() -> None:
@@ -154,6 +154,7 @@ __all__ = [
     "track",
     "train",
     "tune",
+    "uncertainty",
 ]
 
 

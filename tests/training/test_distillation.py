@@ -65,7 +65,8 @@ def test_a_teacher_hears_the_pixels_that_the_student_sees(finished_run):
 def test_several_teachers_are_heard_by_their_mean(finished_run, train_tiny, tmp_path):
     other = train_tiny(tmp_path / "other", seed=1)
     normalize = prepared_for(finished_run)[0].batches.normalize
-    images = normalize(torch.from_numpy(load_dataset("fashion-mnist-sample").test.images[:5].copy()))
+    pixels = load_dataset("fashion-mnist-sample").test.images[:5].copy()
+    images = normalize(torch.from_numpy(pixels))
     one, two = (Teachers([run], normalize, CPU)(images, 4.0) for run in (finished_run, other))
     both = Teachers([finished_run, other], normalize, CPU)(images, 4.0)
     assert torch.allclose(both, (one + two) / 2, atol=1e-6)

@@ -405,7 +405,7 @@ class Memory(nn.Module):
         loss, logs = supervised()(lambda images: model(images) * self.scale, batch)
         return loss, logs
 
-    def after_step(self, model):
+    def after_step(self, _model):
         self.steps += 1
 
 

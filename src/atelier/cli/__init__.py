@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import __version__
 from ..errors import AtelierError
 from ..extras import missing_extra
+from ..version import __version__
 
 # They register their verbs, in this order.
 from . import (  # noqa: F401

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .. import __version__
 from ..data import ImageSplit
 from ..devices import describe_machine, resolve_device
 from ..errors import ConfigError, ExportError
@@ -23,6 +22,7 @@ from ..predictions import Predictions
 from ..progress import Bar, progress_bar
 from ..runs import Run
 from ..storage import atomic_path, explained, refuse_existing, write_json
+from ..version import __version__
 from .graph import Graph, to_archive, to_onnx
 from .measurement import Judged, measure
 from .parity import Parity

@@ -21,8 +21,9 @@ from ..progress import progress_bar
 from ..runs import Run, refuse_other_data
 from ..storage import refuse_existing
 from ..sweeps import compare_runs, judged_part
-from .cards import check_license, model_card
-from .findings import TOPICS, Look, check_topics, find
+from .cards import model_card
+from .findings import TOPICS, Finding, Look, check_topics, find
+from .front_matter import check_license
 from .page import distinct_names, write_report
 from .pictures import data_pictures
 from .subjects import ReportEntry, Subject
@@ -105,7 +106,7 @@ def report(
         names = distinct_names([run.name for run in found])
         best = Subject(dataset, dict(zip(names, entries, strict=True))).best
         look = Look(dict(zip(names, found, strict=True)), best, dataset, quick, device)
-        findings = []
+        findings: list[Finding] = []
         for topic in topics:
             bar.update(len(found) + len(findings), topic)
             findings.append(find(topic, look))

@@ -185,7 +185,8 @@ def _pgd(target: _Target, config: AttackConfig, draws: Draws) -> Tensor:
 @torch.no_grad()
 def _right(network: PixelClassifier, pixels: Tensor, labels: Tensor) -> Tensor:
     # Cloned, to be no inference tensor: it is written to outside.
-    return network(pixels).argmax(dim=1) == labels
+    right: Tensor = network(pixels).argmax(dim=1) == labels
+    return right
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -114,8 +114,8 @@ def groups_of(
         folders = [_folder(files[number], classes) for number in split.ids.tolist()]
         if 1 < len(set(folders)) <= MOST_VALUES:
             members += _named("folder", folders)
-    for kind, names in (told or {}).items():
-        members += _named(kind, names)
+    for kind, said in (told or {}).items():
+        members += _named(kind, said)
     counted = [(kind, name, int(at.sum()), int(correct[at].sum())) for kind, name, at in members]
     n, right = len(correct), int(correct.sum())
     p_values = [_fisher(own_right, own, right, n) for _, _, own, own_right in counted]

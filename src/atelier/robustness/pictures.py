@@ -381,8 +381,12 @@ def _images(runs: Sequence[RunRobustness]) -> str:
 
 
 def _to_log(radius: np.typing.ArrayLike) -> np.typing.NDArray[np.float64]:
-    return np.log2(1 + np.maximum(np.asarray(radius, np.float64), 0))
+    place: np.typing.NDArray[np.float64] = np.log2(
+        1 + np.maximum(np.asarray(radius, np.float64), 0)
+    )
+    return place
 
 
 def _from_log(place: np.typing.ArrayLike) -> np.typing.NDArray[np.float64]:
-    return np.exp2(np.asarray(place, np.float64)) - 1
+    radius: np.typing.NDArray[np.float64] = np.exp2(np.asarray(place, np.float64)) - 1
+    return radius

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from .. import __version__
+from ..version import __version__
 from .bodies import IMAGE_TYPES
 from .limits import Limits
 from .problems import KINDS, MEDIA_TYPE, Problem

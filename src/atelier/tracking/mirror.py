@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..storage import write_json
+from ..version import __version__
 from .folder import STATE, RunFacts, files_of, read_facts, weights_digest
 from .target import Target
 

@@ -31,8 +31,10 @@ class Teachers(nn.Module):
         super().__init__()
         self.student = normalize
         # As they predict, with their mirrored view where they have one: a better teacher.
-        networks = [PixelClassifier(run.model(), run.card).to(device) for run in runs]
-        self.networks = nn.ModuleList(networks).requires_grad_(False).eval()
+        self.networks = [
+            PixelClassifier(run.model(), run.card).to(device).requires_grad_(False).eval()
+            for run in runs
+        ]
 
     @torch.no_grad()
     def forward(self, images: Tensor, temperature: float) -> Tensor:

@@ -13,7 +13,6 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from .. import __version__
 from ..config import Recipe
 from ..data import obtain_dataset
 from ..data.balance import balance_warnings
@@ -26,6 +25,7 @@ from ..recipes import get_recipe, is_recipe_file
 from ..runs import FORMAT_VERSION, Run, read_card, refuse_other_data
 from ..storage import atomic_path, explained, refuse_existing, remove, write_json, write_text
 from ..tracking import Tracker, following
+from ..version import __version__
 from .checkpoints import TrainingState, copy_weights, load_checkpoint, save_checkpoint
 from .layers import Freezing
 from .loop import fit

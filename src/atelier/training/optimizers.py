@@ -42,8 +42,8 @@ def build_optimizer(
                 fix="Set train.optimizer=adamw",
             )
         trained = [p for p in trained if p.ndim != 4]
-    own = objective.parameters() if isinstance(objective, nn.Module) else ()
-    own = [p for p in own if p.requires_grad]
+    parts = objective.parameters() if isinstance(objective, nn.Module) else ()
+    own = [p for p in parts if p.requires_grad]
     trained += own
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},

@@ -13,11 +13,10 @@ from .checkpoints import TrainingState
 from .layers import Freezing
 from .loop import fit
 from .memory import free_memory
-from .objectives import balanced_class_weights, each_member, supervised
+from .methods import learner_of
 from .optimizers import build_optimizer
 from .plan import planned
 from .preparation import prepare
-from .probe import learner_of
 
 
 def train_in_memory(recipe: Recipe, dataset: Dataset, device: torch.device, bar: Bar) -> Predictor:
@@ -39,16 +38,12 @@ def train_in_memory(recipe: Recipe, dataset: Dataset, device: torch.device, bar:
     recipe, _ = planned(recipe, dataset, memory_bytes=free_memory(device))
     prepared = prepare(recipe, dataset, device)
     learner = learner_of(prepared, recipe)
-    optimizer = build_optimizer(learner.model, recipe.train)
+    optimizer = build_optimizer(learner.model, recipe.train, learner.objective)
     freezing = Freezing(learner.model, recipe.train)
-    weights = None
-    if recipe.train.class_weights == "balanced":
-        weights = balanced_class_weights(prepared.batches.labels, len(dataset.classes))
-    objective = supervised if prepared.model.members == 1 else each_member
     state = fit(
         learner.model,
         learner.batches,
-        objective(label_smoothing=recipe.train.label_smoothing, class_weights=weights),
+        learner.objective,
         optimizer,
         recipe.train,
         seed=recipe.seed,

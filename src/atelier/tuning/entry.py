@@ -103,6 +103,8 @@ def tune(
     _refuse_odd(trials, minutes, pruner, top, seeds)
     asked = resolve_recipe(recipe, data=data, seed=seed, overrides=overrides)
     searched, notes = _with_validation(asked)
+    # The training applies them again: the last one counts.
+    overrides = [*overrides, f"train.validation_share={searched.train.validation_share}"]
     dimensions = read_space(searched, search, space)
     resolve_device(device)
     dataset = obtain_dataset(asked.data, asked.photos, progress=progress)

@@ -59,21 +59,23 @@ def _who(subject: Subject) -> str:
             f"{right_on(best, subject.evaluations[best])} The runs differ by their seed alone, "
             f"and reach {percent(lowest)} to {percent(headline(subject.evaluations[best]))}."
         )
-    best = comparison.rows[0]
-    seeds = f"mean of {len(best.seeds)} seeds" if len(best.seeds) > 1 else "one seed"
-    score, interval = best.accuracy, best.image_interval
+    first = comparison.rows[0]
+    seeds = f"mean of {len(first.seeds)} seeds" if len(first.seeds) > 1 else "one seed"
+    score, interval = first.accuracy, first.image_interval
     if comparison.uneven:
-        score = best.balanced_accuracy
-        interval = best.balanced_interval or best.image_interval
+        score = first.balanced_accuracy
+        interval = first.balanced_interval or first.image_interval
     text = (
-        f"The highest {'balanced ' * comparison.uneven}accuracy is that of {best.name}: "
+        f"The highest {'balanced ' * comparison.uneven}accuracy is that of {first.name}: "
         f"{percent(score)} ({seeds}, 95 % interval over images {percent_range(interval)})."
     )
-    better, tied, worse = [], [], []
+    better: list[str] = []
+    tied: list[str] = []
+    worse: list[str] = []
     for pair in comparison.pairs:
-        if best.name in (pair.a, pair.b):
-            other = pair.b if pair.a == best.name else pair.a
-            verdict = pair.verdict * (1 if pair.a == best.name else -1)
+        if first.name in (pair.a, pair.b):
+            other = pair.b if pair.a == first.name else pair.a
+            verdict = pair.verdict * (1 if pair.a == first.name else -1)
             (tied if verdict == 0 else better if verdict > 0 else worse).append(other)
     if better:
         text += f" It is better than {listed(better)}: a paired test on the same images says so."
