@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from .exported import ExportedModel, load_export
     from .exporting import Export, export
     from .inference import ImagePrediction, predict
-    from .monitoring import Drift, dashboards, drift, reference_of
+    from .monitoring import Drift, drift, provision, reference_of
     from .predictions import Predictions
     from .predictor import Predictor
     from .recipes import RECIPES, get_recipe
@@ -88,7 +88,6 @@ _HOMES = {
     "bench": "benchmark.entry",
     "compare": "sweeps",
     "dashboard": "dashboard",
-    "dashboards": "monitoring",
     "demo": "showcase",
     "drift": "monitoring",
     "embeddings": "embeddings",
@@ -102,6 +101,7 @@ _HOMES = {
     "load_run": "runs",
     "model_card": "reporting",
     "predict": "inference",
+    "provision": "monitoring",
     "reference_of": "monitoring",
     "report": "reporting",
     "robustness": "robustness",
@@ -133,7 +133,6 @@ __all__ = [
     "bench",
     "compare",
     "dashboard",
-    "dashboards",
     "demo",
     "drift",
     "embeddings",
@@ -147,6 +146,7 @@ __all__ = [
     "load_run",
     "model_card",
     "predict",
+    "provision",
     "reference_of",
     "report",
     "robustness",

@@ -16,13 +16,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from atelier.errors import StorageError
-from atelier.monitoring import ServiceMetrics, dashboards
+from atelier.monitoring import ServiceMetrics, provision
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    folder = tmp_path / "dashboards"
-    paths = dashboards(folder)
+    folder = tmp_path / "provision"
+    paths = provision(folder)
     assert sorted(folder.iterdir()) == sorted(paths)
     return folder
 
@@ -163,9 +163,9 @@ def test_the_alerts_sound_when_they_should(
 def test_nothing_is_overwritten_unasked(files: Path) -> None:
     (files / "alerts.yml").write_text("mine")
     with pytest.raises(StorageError, match="exists already"):
-        dashboards(files)
+        provision(files)
     assert (files / "alerts.yml").read_text() == "mine"
-    dashboards(files, overwrite=True)
+    provision(files, overwrite=True)
     assert "AtelierDown" in (files / "alerts.yml").read_text()
 
 

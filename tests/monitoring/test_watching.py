@@ -77,14 +77,14 @@ def test_reference(call: Call, own_run: Any) -> None:
 
 
 def test_dashboards(call: Call, here: Path) -> None:
-    code, out, _ = call("dashboards", "watch")
+    code, out, _ = call("provision", "watch")
     assert code == 0
     assert out.split() == [
         f"watch/{name}" for name in ("grafana.json", "alerts.yml", "prometheus.yml")
     ]
     assert len(list((here / "watch").iterdir())) == 3
-    assert call("dashboards", "watch")[0] == 2
-    assert call("dashboards", "watch", "--overwrite")[0] == 0
+    assert call("provision", "watch")[0] == 2
+    assert call("provision", "watch", "--overwrite")[0] == 0
 
 
 def test_log_delete_and_prune(call: Call, log: Path) -> None:

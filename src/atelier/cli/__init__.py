@@ -12,7 +12,7 @@ from ..errors import AtelierError
 from ..extras import missing_extra
 from ..version import __version__
 
-# They register their verbs, in this order.
+# They register their verbs.
 from . import (  # noqa: F401
     auditing,
     benchmarking,
@@ -32,9 +32,18 @@ from . import (  # noqa: F401
     tuning,
     watching,
 )
-from .application import app
+from .application import app, name_of
 
 __all__ = ["app", "main"]
+
+# As the help lists them: along the way from data to service.
+VERBS = (
+    *("demo", "fetch", "audit", "train", "tune", "track"),
+    *("evaluate", "compare", "uncertainty", "robustness", "explain", "embeddings"),
+    *("report", "dashboard", "export", "bench", "predict", "serve"),
+    *("reference", "drift", "provision"),
+)
+app.registered_commands.sort(key=lambda command: VERBS.index(name_of(command)))
 
 # What typer raises for words that it cannot parse; it keeps its own copy of click private.
 _UsageError: Any = typer.BadParameter.__bases__[0]
@@ -104,8 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _verbs() -> set[str]:
-    verbs = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    return verbs | {str(group.name) for group in app.registered_groups}
+    return {*VERBS, *(str(group.name) for group in app.registered_groups)}
 
 
 def _drop_output() -> None:

@@ -46,3 +46,8 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stand
 DEFAULT_LOG = "sqlite:///runs/served/predictions.sqlite"
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def name_of(command: typer.models.CommandInfo) -> str:
+    """The verb of a command: the name of its function, or what was given instead."""
+    return command.name or getattr(command.callback, "__name__", "")

@@ -104,14 +104,14 @@ def reference(
 
 
 @app.command()
-def dashboards(
-    folder: Annotated[Path, typer.Argument(help="Where the files go.")] = Path("dashboards"),
+def provision(
+    folder: Annotated[Path, typer.Argument(help="Where the files go.")] = Path("provision"),
     overwrite: Overwrite = False,
 ) -> None:
     """Write a dashboard for Grafana and alert rules for Prometheus."""
-    from ..monitoring import dashboards
+    from ..monitoring import provision
 
-    for path in dashboards(folder, overwrite=overwrite):
+    for path in provision(folder, overwrite=overwrite):
         print(path)
 
 

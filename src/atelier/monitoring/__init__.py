@@ -1,7 +1,7 @@
 """What a service remembers and shows of its answers, and whether they still deserve trust."""
 
 from .administration import delete_request, prune_log
-from .boards import dashboards
+from .boards import provision
 from .entry import drift
 from .facts import ImageFacts, image_facts
 from .findings import Drift, Finding
@@ -20,7 +20,7 @@ __all__ = [
     "PredictionLog",
     "Reference",
     "ServiceMetrics",
-    "dashboards",
+    "provision",
     "delete_request",
     "drift",
     "image_facts",

@@ -10,7 +10,7 @@ _FOLDER = Path(__file__).parent / "provisioning"
 NAMES = ("grafana.json", "alerts.yml", "prometheus.yml")
 
 
-def dashboards(folder: str | Path = ".", *, overwrite: bool = False) -> list[Path]:
+def provision(folder: str | Path = ".", *, overwrite: bool = False) -> list[Path]:
     """Write a dashboard for Grafana, alert rules for Prometheus, and an example of its settings.
 
     Args:

@@ -45,9 +45,9 @@ export function chart(label, traces, layout, { square = false, onClick = null } 
   const whole = merged({
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: token("--ink"), family: "system-ui, sans-serif", size: 13 },
-    margin: { l: 56, r: 16, t: 34, b: 46 }, xaxis: axis, yaxis: axis,
+    margin: { l: 56, r: 16, t: 12, b: 46 }, xaxis: axis, yaxis: axis,
     hoverlabel: { align: "left" }, hovermode: "closest", dragmode: false,
-    legend: { orientation: "h", y: -0.25, yanchor: "top", x: 0 },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
   }, layout);
   // Drawn once it is in the page, where it has a size.
   made.draw = async () => {
