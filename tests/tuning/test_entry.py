@@ -131,7 +131,8 @@ def test_a_stopped_study_goes_on_and_ends_as_if_it_had_not_been_stopped(
     assert told(again)[:2] == told(whole)[:2]
 
 
-def test_a_trial_whose_process_is_gone_is_tried_again(tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_a_trial_whose_process_is_gone_is_tried_again(tmp_path):
     from atelier.tuning import study as studies
 
     gone = 2**22 + 1  # above the largest number that Linux gives
