@@ -9,6 +9,7 @@ from ..findings import Finding, Look
 from ..sections import Block, Points, Section, Table, Words
 
 _SHOWN = 12
+_MOST_IMAGES = 20_000  # hashing and pairing more takes longer than all the rest of a report
 
 
 def audit_finding(look: Look) -> Finding:
@@ -16,8 +17,9 @@ def audit_finding(look: Look) -> Finding:
     key, title = "audit", "Audit of the data"
     source = look.runs[look.best].recipe.data
     more = f"`atelier audit {shlex.quote(source)} --labels`"
-    # Photos were audited as they were read, and their notes stand with the data.
-    if look.quick or look.dataset.photos is not None:
+    images = len(look.dataset.train.labels) + len(look.dataset.judged[1].labels)
+    # Copies among photos were looked for as they were read; the notes stand with the data.
+    if look.quick or look.dataset.photos is not None or images > _MOST_IMAGES:
         missing = f"The data were not audited for this report: {more} does, labels included."
         return Finding(Section(key, title, missing=missing))
     found = audit(source, progress=False)
