@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 from .errors import ExtraError
@@ -53,7 +54,11 @@ def require(module: str, *, extra: str | None = None) -> Any:
         ExtraError: it is not installed.
     """
     try:
-        return importlib.import_module(module)
+        with warnings.catch_warnings():
+            # In a notebook tqdm, which several of them import, misses a library for its bars, which
+            # nobody will see: progress is shown by `progress`.
+            warnings.filterwarnings("ignore", "IProgress not found")
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = missing_extra(error, extra=extra)
         if missing is None:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from atelier.data import ImageSplit, load_dataset, normalization_of
-from atelier.data import datasets as datasets_module
+from atelier.data import ImageSplit, idx_folder, load_dataset, normalization_of
 from atelier.data.datasets import FASHION_MNIST_CLASSES, fingerprint_of
 from atelier.data.idx import read_idx
 from atelier.errors import AtelierError, DataError
@@ -100,7 +99,7 @@ def test_the_bytes_of_fashion_mnist_are_recognized(tmp_path, parts, write_folder
         part: read_idx(next(tmp_path.glob(f"{part}*")), dimensions=values.ndim).sha256
         for part, values in parts.items()
     }
-    monkeypatch.setattr(datasets_module, "FASHION_MNIST_CHECKSUMS", checksums)
+    monkeypatch.setattr(idx_folder, "FASHION_MNIST_CHECKSUMS", checksums)
     assert load_dataset(tmp_path).classes == FASHION_MNIST_CLASSES
 
 
