@@ -64,7 +64,6 @@ HEAVY = {
     "pandas",
     "pydantic",
     "scipy",
-    "seaborn",
     "sklearn",
     "timm",
     "torch",

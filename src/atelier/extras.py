@@ -30,7 +30,6 @@ EXTRAS = {
     "python_multipart": "serve",
     "safetensors": "train",
     "scipy": "train",
-    "seaborn": "train",
     "sklearn": "train",
     "sqlalchemy": "monitor",
     "starlette": "serve",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .subjects import ReportEntry
 
 # Loaded when first asked for: what draws with `canvas` alone, as the report on drift does beside a
-# service, works where torch and seaborn are not installed.
+# service, works where torch is not installed.
 _HOMES = {
     "TOPICS": "findings",
     "ReportEntry": "subjects",

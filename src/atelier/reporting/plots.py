@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import seaborn as sns
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -27,6 +26,7 @@ from ..drawing.canvas import (
 from ..evaluation import Comparison, Evaluation
 
 _MOST_ANNOTATED_CLASSES = 20
+_DARK_FROM = 0.35  # a share whose cell is too dark for dark letters
 
 History = Sequence[Mapping[str, Any]]
 
@@ -120,32 +120,40 @@ def confusion_matrix(confusion: npt.NDArray[np.int64], classes: Sequence[str]) -
     axes = drawing.subplots()
     names = [plain(name, 16) for name in classes]
     annotated = k <= _MOST_ANNOTATED_CLASSES
-    cells = np.array(
-        [
-            [_cell(share, count) for share, count in zip(*row, strict=True)]
-            for row in zip(shares, confusion, strict=True)
-        ]
-    )
-    sns.heatmap(
+    mesh = axes.pcolormesh(
         shares,
-        ax=axes,
-        annot=cells if annotated else False,
-        fmt="",
-        annot_kws={"fontsize": 8, "linespacing": 1.1},
         cmap="Blues",
         norm=PowerNorm(0.5, 0, 1),
-        linewidths=0.6 if annotated else 0,
-        linecolor="white",
-        square=True,
-        xticklabels=names,
-        yticklabels=names,
-        cbar_kws={
-            "label": "share of the true class",
-            "format": percent_axis(),
-            "shrink": 0.7,
-            "ticks": [0, 0.05, 0.2, 0.5, 1],
-        },
+        edgecolors="white" if annotated else "none",
+        linewidth=0.6 if annotated else 0,
     )
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(k) + 0.5, names)
+    axes.set_yticks(np.arange(k) + 0.5, names)
+    if annotated:
+        for (row, column), count in np.ndenumerate(confusion):
+            share = float(shares[row, column])
+            axes.text(
+                column + 0.5,
+                row + 0.5,
+                _cell(share, count),
+                ha="center",
+                va="center",
+                fontsize=8,
+                linespacing=1.1,
+                color="white" if share > _DARK_FROM else INK,
+            )
+    drawing.colorbar(
+        mesh,
+        ax=axes,
+        label="share of the true class",
+        format=percent_axis(),
+        shrink=0.7,
+        ticks=[0, 0.05, 0.2, 0.5, 1],
+    ).outline.set_visible(False)
     axes.set_xlabel("predicted class", fontsize=10)
     axes.set_ylabel("true class", fontsize=10)
     axes.tick_params(axis="x", rotation=40, labelsize=9)

@@ -11,7 +11,7 @@ from ...robustness.words import sentences, tables
 from ..findings import Finding, Look, command
 from ..sections import Block, Points, Section, Shown, Table, Words
 
-_IMAGES, _ATTACKED, _RADII = 200, 100, (1, 4, 8)
+_IMAGES, _ATTACKED, _RADII = 100, 50, (1, 4, 8)
 _FOLDED = "robustness-groups", "robustness-mirror"
 
 
