@@ -50,4 +50,4 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 def name_of(command: typer.models.CommandInfo) -> str:
     """The verb of a command: the name of its function, or what was given instead."""
-    return command.name or getattr(command.callback, "__name__", "")
+    return str(command.name or getattr(command.callback, "__name__", ""))

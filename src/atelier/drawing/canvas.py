@@ -125,6 +125,21 @@ def place_bar(sheet: Axes, x: float, y: float, width: float, height: float, colo
     sheet.add_patch(Rectangle((x, y), width, height, color=color, lw=0))
 
 
+def write(
+    sheet: Axes,
+    x: float,
+    y: float,
+    words: str,
+    *,
+    ha: str = "left",
+    size: float = 9,
+    color: str = INK,
+    weight: str = "normal",
+) -> None:
+    """Words at mid height `y` of a board."""
+    sheet.text(x, y, words, ha=ha, va="center", fontsize=size, color=color, fontweight=weight)
+
+
 def text_width(words: str, size: float) -> float:
     """The inches that words take at this size in points."""
     font = FontProperties(size=size)

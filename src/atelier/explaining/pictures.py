@@ -18,6 +18,7 @@ from ..drawing.canvas import (
     drawing_of,
     fitted,
     place_image,
+    write,
 )
 from ..drawing.picture import Picture
 from .colors import diverging, overlaid, sequential
@@ -64,17 +65,17 @@ def _sheet(explanations: Explanations, items: Sequence[Explanation], key: str) -
     sheet = board(width, height)
     x = _EDGE + _ACROSS + _GAP
     for title, _ in maps:
-        _text(sheet, x + _SIZE / 2, _TITLE / 2 + 0.05, title, ha="center", weight="bold")
+        write(sheet, x + _SIZE / 2, _TITLE / 2 + 0.05, title, ha="center", weight="bold")
         x += _ACROSS
     if near:
         x += _GAP
         words = "nearest training images" if near > 1 else "nearest"
-        _text(sheet, x, _TITLE / 2 + 0.05, words, weight="bold")
+        write(sheet, x, _TITLE / 2 + 0.05, words, weight="bold")
         x += near * _ACROSS
     if turned:
         x += _GAP
         for title in turned:
-            _text(sheet, x + _SIZE / 2, _TITLE / 2 + 0.05, title, ha="center", weight="bold")
+            write(sheet, x + _SIZE / 2, _TITLE / 2 + 0.05, title, ha="center", weight="bold")
             x += _ACROSS
     for row, item in enumerate(items):
         _place_row(sheet, item, _TITLE + row * _DOWN, near, turned)
@@ -99,20 +100,20 @@ def _place_row(
     mark = "" if item.true is None else "✓ " if right else "✗ "
     room = _SIZE + _GAP - 0.1
     called = fitted(item.predicted, room - 0.2, 9)
-    _text(sheet, _EDGE, y - 0.26, f"{mark}{called}", color=color, weight="bold")
-    _text(sheet, _EDGE, y - 0.1, _sure(item.probability), size=_SMALL)
+    write(sheet, _EDGE, y - 0.26, f"{mark}{called}", color=color, weight="bold")
+    write(sheet, _EDGE, y - 0.1, _sure(item.probability), size=_SMALL)
     place_image(sheet, item.pixels, _EDGE, y, _SIZE, frame=color, line=2, dashed=not right)
     below = [] if right else [f"is {fitted(item.true or '', room - 0.15, _SMALL)}"]
     below.append(fitted(item.name.replace("\\", "/").rpartition("/")[2], room, _SMALL))
     for line, words in enumerate(below):
-        _text(sheet, _EDGE, y + _SIZE + 0.1 + 0.14 * line, words, size=_SMALL, color=GRAY)
+        write(sheet, _EDGE, y + _SIZE + 0.1 + 0.14 * line, words, size=_SMALL, color=GRAY)
     x = _EDGE + _ACROSS + _GAP
     if item.maps and (item.explained != item.predicted or item.against is not None):
         span = len(item.maps) * _ACROSS
         words = f"for {fitted(item.explained, span / 2 - 0.3, _SMALL)}"
         if item.against is not None:
             words += f" against {fitted(item.against, span / 2 - 0.6, _SMALL)}"
-        _text(sheet, x, y - 0.1, words, size=_SMALL)
+        write(sheet, x, y - 0.1, words, size=_SMALL)
     for found in item.maps:
         place_image(sheet, overlaid(item.pixels, found.values, signed=found.signed), x, y, _SIZE)
         x += _ACROSS
@@ -123,9 +124,9 @@ def _place_row(
             frame = RIGHT if same else WRONG
             place_image(sheet, neighbor.pixels, x, y, _SIZE, frame=frame, line=1.5, dashed=not same)
             label = fitted(neighbor.label, _SIZE, _SMALL)
-            _text(sheet, x + _SIZE / 2, y + _SIZE + 0.1, label, ha="center", size=_SMALL)
+            write(sheet, x + _SIZE / 2, y + _SIZE + 0.1, label, ha="center", size=_SMALL)
             away = f"distance {neighbor.distance:.2f}"
-            _text(sheet, x + _SIZE / 2, y + _SIZE + 0.24, away, ha="center", size=7, color=GRAY)
+            write(sheet, x + _SIZE / 2, y + _SIZE + 0.24, away, ha="center", size=7, color=GRAY)
             x += _ACROSS
         x += (near - len(item.neighbors)) * _ACROSS
     if turned:
@@ -161,13 +162,13 @@ def _place_flip(sheet: Axes, flip: Flip | None, item: Explanation, x: float, y: 
         )
     became = fitted(flip.became, _SIZE - 0.5, 8)
     words = f"→ {became} {100 * flip.probability:.0f} %"
-    _text(sheet, middle, y + _SIZE + 0.1, words, ha="center", size=8, weight="bold")
+    write(sheet, middle, y + _SIZE + 0.1, words, ha="center", size=8, weight="bold")
     if not len(flip.covered):
         change = fitted(_short(flip.change), _SIZE + 0.05, 7)
     else:
         count = len(flip.covered)
         change = f"{count} patch{'es' if count > 1 else ''} covered"
-    _text(sheet, middle, y + _SIZE + 0.24, change, ha="center", size=7, color=GRAY)
+    write(sheet, middle, y + _SIZE + 0.24, change, ha="center", size=7, color=GRAY)
 
 
 def _short(change: str) -> str:
@@ -188,7 +189,7 @@ def _place_legend(sheet: Axes, y: float, signed: bool, positive: bool) -> None:
         extent = (x, x + length, y + 0.12, y)
         sheet.imshow(np.linspace(0, 1, 128)[None], cmap=colors, extent=extent, aspect="auto")
         x += length + 0.08
-        _text(sheet, x, y + 0.06, high, size=_SMALL, color=GRAY)
+        write(sheet, x, y + 0.06, high, size=_SMALL, color=GRAY)
         x += _inches(high) + 0.35
     sheet.set(xlim=sheet.get_xlim(), ylim=sheet.get_ylim())
 
@@ -215,17 +216,3 @@ def _caption(explanations: Explanations, items: Sequence[Explanation]) -> str:
 
 def _sure(probability: float) -> str:
     return "> 99.9 % sure" if probability > 0.999 else f"{100 * probability:.1f} % sure"
-
-
-def _text(
-    sheet: Axes,
-    x: float,
-    y: float,
-    words: str,
-    *,
-    ha: str = "left",
-    size: float = 9,
-    color: str = INK,
-    weight: str = "normal",
-) -> None:
-    sheet.text(x, y, words, ha=ha, va="center", fontsize=size, color=color, fontweight=weight)

@@ -9,13 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..drawing.canvas import (
     BLUE,
     GRAY,
-    INK,
     PALE,
     RIGHT,
     WRONG,
@@ -26,6 +24,7 @@ from ..drawing.canvas import (
     place_image,
     plain,
     text_width,
+    write,
 )
 from ..evaluation import evaluate_predictions
 from ..predictions import Predictions
@@ -53,13 +52,13 @@ def samples_per_class(
     for k, name in enumerate(shown):
         own = np.flatnonzero(labels == k)
         top = _EDGE + k * pitch
-        _text(sheet, left - 0.02, top + size / 2, plain(name), ha="right")
+        write(sheet, left - 0.02, top + size / 2, plain(name), ha="right")
         for position, index in enumerate(
             rng.choice(own, size=min(per_class, len(own)), replace=False)
         ):
             place_image(sheet, images[index], left + _EDGE + position * pitch, top, size)
         if not len(own):
-            _text(sheet, left + _EDGE, top + size / 2, "no images", color=GRAY)
+            write(sheet, left + _EDGE, top + size / 2, "no images", color=GRAY)
     return drawing_of(sheet)
 
 
@@ -74,8 +73,8 @@ def augmented_samples(original: Images, augmented: Images) -> Figure:
     size, top, gap = 0.82, 0.32, 0.3
     pitch = size + _EDGE
     sheet = board(2 * _EDGE + pitch + gap + draws * pitch, top + rows * pitch)
-    _text(sheet, _EDGE, top / 2, "original")
-    _text(sheet, _EDGE + pitch + gap, top / 2, "as training sees it")
+    write(sheet, _EDGE, top / 2, "original")
+    write(sheet, _EDGE + pitch + gap, top / 2, "as training sees it")
     for row, (image, variants) in enumerate(zip(original, augmented, strict=True)):
         y = top + row * pitch
         place_image(sheet, image, _EDGE, y, size)
@@ -102,11 +101,11 @@ def sample_predictions(
         place_image(sheet, images[index], x, y, size, frame=color, line=2, dashed=not right)
         x += size + 1.2 * _EDGE
         verdict = "✓ right" if right else f"✗ is {fitted(predictions.classes[true], bar - 0.45, 9)}"
-        _text(sheet, x, y + 0.08, verdict, color=color, weight="bold")
+        write(sheet, x, y + 0.08, verdict, color=color, weight="bold")
         for rank, k in enumerate(np.argsort(-probs[index], kind="stable")[:3]):
             level = y + 0.3 + 0.32 * rank
-            _text(sheet, x, level, fitted(predictions.classes[k], bar - 0.55, 8), size=8)
-            _text(sheet, x + bar, level, _sure(probs[index, k]), size=8, ha="right")
+            write(sheet, x, level, fitted(predictions.classes[k], bar - 0.55, 8), size=8)
+            write(sheet, x + bar, level, _sure(probs[index, k]), size=8, ha="right")
             place_bar(sheet, x, level + 0.08, bar, 0.1, PALE)
             length = bar * float(probs[index, k])
             place_bar(sheet, x, level + 0.08, length, 0.1, RIGHT if k == true else GRAY)
@@ -149,13 +148,13 @@ def worst_errors(
         called = fitted(predictions.classes[predicted[index]], size - 0.1, 9)
         true = fitted(predictions.classes[predictions.labels[index]], size - 0.1, 9)
         middle = x + size / 2
-        _text(sheet, middle, y + 0.12, f"✗ {called}", ha="center", color=WRONG)
-        _text(sheet, middle, y + 0.27, f"{_sure(confidence[index])} sure", ha="center", size=8)
+        write(sheet, middle, y + 0.12, f"✗ {called}", ha="center", color=WRONG)
+        write(sheet, middle, y + 0.27, f"{_sure(confidence[index])} sure", ha="center", size=8)
         place_image(sheet, images[index], x, y + words, size)
-        _text(sheet, middle, y + words + size + 0.12, f"is {true}", ha="center")
+        write(sheet, middle, y + words + size + 0.12, f"is {true}", ha="center")
         if files is not None:
             name = fitted(files[index].rpartition("/")[2], size, 7)
-            _text(sheet, middle, y + words + size + 0.27, name, ha="center", size=7, color=GRAY)
+            write(sheet, middle, y + words + size + 0.27, name, ha="center", size=7, color=GRAY)
     return drawing_of(sheet)
 
 
@@ -172,17 +171,17 @@ def confusable_pairs(
     left = 0.2 + _label_width([name for c in confusions for name in (c.true, c.predicted)])
     start = left + bar + note
     sheet = board(start + examples * pitch + _EDGE, top + len(confusions) * pitch)
-    _text(sheet, left + _EDGE, top / 2, "images (share of the true class)", size=8, color=GRAY)
-    _text(sheet, start, top / 2, "examples, surest first", size=8, color=GRAY)
+    write(sheet, left + _EDGE, top / 2, "images (share of the true class)", size=8, color=GRAY)
+    write(sheet, start, top / 2, "examples, surest first", size=8, color=GRAY)
     for row, confusion in enumerate(confusions):
         y = top + row * pitch
         middle = y + size / 2
-        _text(sheet, left, middle - 0.08, plain(confusion.true), ha="right")
-        _text(sheet, left, middle + 0.1, f"→ {plain(confusion.predicted)}", ha="right")
+        write(sheet, left, middle - 0.08, plain(confusion.true), ha="right")
+        write(sheet, left, middle + 0.1, f"→ {plain(confusion.predicted)}", ha="right")
         length = bar * confusion.count / confusions[0].count
         place_bar(sheet, left + _EDGE, middle - 0.15, length, 0.3, BLUE)
         words = f"{confusion.count:,} ({100 * confusion.share:.1f} %)"
-        _text(sheet, left + length + 1.6 * _EDGE, middle, words, size=8)
+        write(sheet, left + length + 1.6 * _EDGE, middle, words, size=8)
         true = predictions.classes.index(confusion.true)
         called = predictions.classes.index(confusion.predicted)
         own = np.flatnonzero((predictions.labels == true) & (predicted == called))
@@ -194,21 +193,6 @@ def confusable_pairs(
 
 def _label_width(names: Sequence[str]) -> float:
     return _EDGE + max(text_width(plain(name), 9) for name in names)
-
-
-def _text(
-    sheet: Axes,
-    x: float,
-    y: float,
-    words: str,
-    *,
-    ha: str = "left",
-    size: float = 9,
-    color: str = INK,
-    weight: str = "normal",
-) -> None:
-    """Words at mid height `y` of a board."""
-    sheet.text(x, y, words, ha=ha, va="center", fontsize=size, color=color, fontweight=weight)
 
 
 def _sure(confidence: float) -> str:

@@ -139,7 +139,7 @@ def confusion_matrix(confusion: npt.NDArray[np.int64], classes: Sequence[str]) -
             axes.text(
                 column + 0.5,
                 row + 0.5,
-                _cell(share, count),
+                _cell(share, int(count)),
                 ha="center",
                 va="center",
                 fontsize=8,
