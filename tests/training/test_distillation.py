@@ -109,6 +109,25 @@ def test_a_student_is_trained_and_its_run_names_its_teacher(finished_run, train_
     assert "method=distillation" in run.command or "method.teachers" in run.command
 
 
+def test_the_command_names_teachers(call, finished_run, tmp_path):
+    options = ("--data", "fashion-mnist-sample", "--out", tmp_path / "student", "--quiet")
+    small = (
+        "--set",
+        "train.num_epochs=1",
+        "--set",
+        "train.warmup_epochs=0",
+        "--set",
+        "model.width=8",
+    )
+    teachers = ("--teacher", finished_run.path, "--teacher", finished_run.path)
+    code, out, _ = call("train", "mlp", *options, *small, *teachers, "--set", "method.share=0.5")
+    assert code == 0
+    method = atelier.load_run(tmp_path / "student").recipe.method
+    assert method.teachers == (str(finished_run.path),) * 2
+    assert method.share == 0.5
+    assert "run: " in out
+
+
 def test_a_teacher_that_may_know_the_answers_is_said(finished_run, train_tiny, tmp_path):
     said = []
     run = train_tiny(

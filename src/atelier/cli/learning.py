@@ -54,6 +54,15 @@ def train(
     init: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Start from the weights of a finished run.")
     ] = None,
+    teachers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--teacher",
+            metavar="RUN",
+            help="Learn from what a finished run says, beside the labels; several times for the "
+            "mean of several.",
+        ),
+    ] = None,
     list_recipes: Annotated[
         bool, typer.Option("--list", help="Show the recipes with their cost, and stop.")
     ] = False,
@@ -80,6 +89,7 @@ def train(
         overwrite=overwrite,
         resume=resume,
         init=init,
+        teachers=teachers or (),
         track=track,
         device=device,
         progress=not quiet,

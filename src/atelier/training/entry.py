@@ -6,7 +6,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ def train(
     progress: bool = True,
     title: str | None = None,
     init: str | Path | None = None,
+    teachers: Sequence[str | Path] = (),
     on_epoch: OnEpoch | None = None,
     track: str | Tracker | None = None,
     say: Say | None = None,
@@ -82,6 +83,8 @@ def train(
         progress: show a bar on standard error.
         title: of that bar; None is the recipe's name.
         init: a run folder whose weights to start from, as ``train.init``.
+        teachers: run folders to learn from beside the labels, as ``method=distillation`` with
+            ``method.teachers``.
         on_epoch: called after each epoch with the run folder and the rows of ``metrics.jsonl``;
             what it raises ends the training and leaves a folder that can be resumed.
         track: ``mlflow`` or ``mlflow:URI``: where the run is shown while it is trained, beside its
@@ -101,7 +104,7 @@ def train(
         with following(track, say=say) as tracker:
             return train(**{**arguments, "track": tracker})
     if resume is not None:
-        given = (recipe, data, seed, out, init)
+        given = (recipe, data, seed, out, init, teachers or None)
         if overrides or any(value is not None for value in given):
             raise ConfigError(
                 "a resumed run goes on with its own recipe, data and seed",
@@ -114,6 +117,9 @@ def train(
             raise ConfigError("train needs a recipe", fix="See `atelier train --list`")
         if init is not None:
             overrides = [*overrides, f"train.init={json.dumps(str(init))}"]
+        if teachers:
+            named = json.dumps([str(teacher) for teacher in teachers])
+            overrides = ["method=distillation", f"method.teachers={named}", *overrides]
         resolved = resolve_recipe(recipe, data=data, seed=seed, overrides=overrides)
         path = Path(out) if out is not None else default_run_path(resolved)
         refuse_existing(path, overwrite=overwrite)
