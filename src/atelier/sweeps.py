@@ -38,7 +38,7 @@ from .training import (
     train,
 )
 
-_TIMED_IMAGES = 512
+_TIMED_IMAGES = 256
 _TIMED_BYTES = 4 * 2**20  # of pixels; what a network makes of them is far more
 _TIMED_ROUNDS = 5
 _REPETITIONS = 5
