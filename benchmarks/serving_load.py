@@ -260,6 +260,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, measure, write the results, print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", type=Path, required=True, help="an exported file")
+    parser.add_argument(
+        "--images",
+        type=int,
+        nargs="+",
+        choices=(1, BATCH),
+        default=(1, BATCH),
+        help="in a request; both by default",
+    )
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--probe-seconds", type=float, default=5.0, help="of a load of the search")
@@ -275,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             given.model, seconds=seconds, probe_s=probe_s, rounds=rounds, folder=Path(folder)
         )
         held: list[Held] = []
-        for images in (1, BATCH):
+        for images in given.images:
             systems = [System("atelier, JSON", "json", "atelier", NO_LOG)]
             if images == 1:
                 systems.insert(0, System("atelier", "png", "atelier", NO_LOG))
