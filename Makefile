@@ -20,7 +20,7 @@ demo: $(STAMP) ## train four models on Fashion-MNIST, compare them, write runs/d
 	@$(BIN)/atelier demo --out runs/demo
 
 test: $(STAMP) ## run the tests, offline
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(STAMP) ## lint, format, types and the floors of ARCHITECTURE.md
 	@$(BIN)/ruff check

@@ -26,18 +26,6 @@ settings.register_profile("house", deadline=None, derandomize=True, database=Non
 settings.load_profile("house")
 
 
-# Files of few and long tests: begun first, so that no core waits for them at the end.
-LONG = (
-    *("test_notebook.py", "test_time_to_accuracy.py", "test_mlflow.py", "test_layouts.py"),
-    *("test_bench.py", "test_epoch_time.py"),
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long files first, and leave the order as it is otherwise."""
-    items.sort(key=lambda item: item.path.name not in LONG)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let a test fail that skips where CI is set: `.ci/run` has promised that all are run."""

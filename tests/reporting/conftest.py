@@ -33,7 +33,7 @@ def three(dataset, tmp_path_factory):
     return Page(path), comparison
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reader():
     """A Chromium that opens files."""
     from playwright.sync_api import sync_playwright
