@@ -13,8 +13,8 @@ from ..data.batches import Batch, Normalizer
 from ..errors import ConfigError, RunError
 from ..predictor import PixelClassifier
 from ..runs import Run
-from .learner import Learner, learn_from_labels
-from .objectives import Logs, balanced_class_weights, with_labels
+from .learner import Learner, class_weights_of, learn_from_labels
+from .objectives import Logs, with_labels
 from .preparation import Prepared
 
 
@@ -30,7 +30,7 @@ class Teachers(nn.Module):
     def __init__(self, runs: list[Run], normalize: Normalizer, device: torch.device) -> None:
         super().__init__()
         self.student = normalize
-        # As they predict, with their mirrored view where they have one: a better teacher.
+        # Each has its own normalization; of the views it predicts by, it sees the student's alone.
         self.networks = [
             PixelClassifier(run.model(), run.card).to(device).requires_grad_(False).eval()
             for run in runs
@@ -66,9 +66,7 @@ def distill(prepared: Prepared, recipe: Recipe) -> Learner:
         )
     runs = [_teacher(path, prepared) for path in options.teachers]
     teachers = Teachers(runs, prepared.batches.normalize, prepared.device)
-    weights = None
-    if recipe.train.class_weights == "balanced":
-        weights = balanced_class_weights(prepared.batches.labels, len(prepared.card.classes))
+    weights = class_weights_of(prepared, recipe)
 
     def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Logs]:
         logits: Tensor = model(batch.images).float()

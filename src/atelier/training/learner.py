@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from ..config import Recipe
 from ..models import Classifier
 from .loop import Batches, Validate
@@ -36,11 +38,16 @@ Method = Callable[[Prepared, Recipe], Learner]
 """Makes a learner of what is prepared, by the options in the recipe's ``method``."""
 
 
+def class_weights_of(prepared: Prepared, recipe: Recipe) -> Tensor | None:
+    """(K,) what each class counts in the loss; None where all count the same."""
+    if recipe.train.class_weights == "none":
+        return None
+    return balanced_class_weights(prepared.batches.labels, len(prepared.card.classes))
+
+
 def learn_from_labels(prepared: Prepared, recipe: Recipe) -> Learner:
     """Each image with its label."""
-    weights = None
-    if recipe.train.class_weights == "balanced":
-        weights = balanced_class_weights(prepared.batches.labels, len(prepared.card.classes))
+    weights = class_weights_of(prepared, recipe)
     make = supervised if prepared.model.members == 1 else each_member
     objective = make(label_smoothing=recipe.train.label_smoothing, class_weights=weights)
     return Learner(prepared.model, prepared.batches, objective, prepared.validate)
