@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,19 @@ class Normalizer(nn.Module):
 
 
 @dataclass(frozen=True)
+class Unlabeled:
+    """Images whose labels the training does not see.
+
+    Attributes:
+        views: each (M, C, H, W) normalized floats, the same images augmented in several ways.
+        positions: (M,) int64, places among the unlabeled images.
+    """
+
+    views: tuple[Tensor, ...]
+    positions: Tensor
+
+
+@dataclass(frozen=True)
 class Batch:
     """What an objective gets.
 
@@ -60,6 +74,8 @@ class Batch:
         weights: (N,) what each image's loss counts in the mean; None where all count the same.
         mixed: which other image is in each, and how much; None where none is.
         observe: to be told each image's loss, (N,), where something is learned from it.
+        views: more of the same images, each (N, C, H, W), augmented in other ways and never mixed.
+        unlabeled: others beside them; None where the method asks for none.
     """
 
     images: Tensor
@@ -68,6 +84,8 @@ class Batch:
     weights: Tensor | None = None
     mixed: Mixed | None = None
     observe: Callable[[Tensor], None] | None = None
+    views: tuple[Tensor, ...] = ()
+    unlabeled: Unlabeled | None = None
 
 
 class TrainingBatches:
@@ -89,6 +107,7 @@ class TrainingBatches:
         balanced: whether an epoch takes each class as often as the others, instead of each image
             once. Not together with pruning.
         weights: (N,) float32, what each image counts in the loss; None where all count the same.
+        views: augment the same images once more each, for `Batch.views`.
     """
 
     def __init__(
@@ -104,6 +123,7 @@ class TrainingBatches:
         mixing: Mixing | None = None,
         balanced: bool = False,
         weights: npt.NDArray[np.float32] | None = None,
+        views: Sequence[Augmenter] = (),
     ) -> None:
         with warnings.catch_warnings():
             # torch warns of memory that it may not write to, and nothing here writes to it. A copy
@@ -118,6 +138,7 @@ class TrainingBatches:
         self.pruning = pruning
         self.mixing = mixing
         self.balanced = balanced
+        self.views = tuple(views)
         self.weights = None if weights is None else torch.from_numpy(weights).to(device)
         self._taken = len(self.labels)  # images of the epoch at hand
 
@@ -150,7 +171,8 @@ class TrainingBatches:
     @torch.no_grad()
     def epoch(self, epoch: int, seed: int) -> Iterator[Batch]:
         """The batches of one epoch, counted from 1; the same seed gives the same batches."""
-        self.augment.start_epoch(epoch, seed)
+        for augment, own in zip((self.augment, *self.views), _seeds(seed), strict=False):
+            augment.start_epoch(epoch, own)
         if self.mixing is not None:
             self.mixing.start_epoch(seed)
         generator = torch.Generator().manual_seed(seed)
@@ -166,7 +188,8 @@ class TrainingBatches:
         self._taken = len(order)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             positions = order[start : start + self.batch_size]
-            images = self.augment(self.normalize(self.images[self.chosen[positions]]), positions)
+            plain = self.normalize(self.images[self.chosen[positions]])
+            images = self.augment(plain, positions)
             mixed = None
             if self.mixing is not None:
                 images, mixed = self.mixing(images, epoch - 1 + start / len(order))
@@ -177,7 +200,15 @@ class TrainingBatches:
                 weights=None if weights is None else weights[positions],
                 mixed=mixed,
                 observe=None if self.pruning is None else partial(self.pruning.observe, positions),
+                views=tuple(augment(plain, positions) for augment in self.views),
             )
+
+
+def _seeds(seed: int) -> Iterator[int]:
+    """`seed` itself, and others that follow from it."""
+    yield seed
+    for number in count(1):
+        yield int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 def _product(first: Tensor | None, second: Tensor | None) -> Tensor | None:

@@ -1,0 +1,74 @@
+"""Named recipes: functions that return a `Recipe`, in one literal table.
+
+Fashion-MNIST's shoes and bags nearly all face one way, so mirroring is a choice of each recipe and
+never a default of the augmentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..config import Recipe, TimmConfig
+from ..config.backbones import PREFIX, require_backbone
+from ..errors import ConfigError, did_you_mean
+from .fast import fast_91, fast_93, fast_94, fast_95
+from .photos import fine_tune, photos, photos_fast
+from .plain import cnn, hybrid, mlp, resnet
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "hybrid": hybrid,
+    "resnet": resnet,
+    "fast-91": fast_91,
+    "fast-93": fast_93,
+    "fast-94": fast_94,
+    "fast-95": fast_95,
+    "photos-fast": photos_fast,
+    "photos": photos,
+}
+
+
+def get_recipe(
+    name: str, *, data: str = "fashion-mnist", seed: int = 0, overrides: Iterable[str] = ()
+) -> Recipe:
+    """The recipe of that name for that data and seed, with overrides applied.
+
+    Args:
+        name: a key of `RECIPES`, or ``timm/NAME`` with the name of a timm backbone.
+        data: a data set's name or folder.
+        seed: of the split, the initial weights, the order of batches and the augmentation.
+        overrides: ``path=value`` strings such as ``train.lr=0.01``.
+
+    Raises:
+        ConfigError: an unknown name (with the nearest one), key or value.
+    """
+    if name.startswith(PREFIX):
+        require_backbone(name.removeprefix(PREFIX))
+    elif name not in RECIPES:
+        raise ConfigError("unknown recipe", got=name, fix=did_you_mean(name, RECIPES))
+    recipe = _named(name).model_copy(update={"data": data})
+    return recipe.with_overrides([f"seed={seed}", *overrides])
+
+
+def is_recipe(name: str) -> bool:
+    """Whether `name` is a key of `RECIPES` or ``timm/NAME``, whatever the name."""
+    return name in RECIPES or name.startswith(PREFIX)
+
+
+def is_recipe_file(name: str) -> bool:
+    """Whether `name` stands for a saved recipe, as ``runs/tune/cnn/best.json``."""
+    return name.endswith(".json")
+
+
+def nearest_named(recipe: Recipe) -> Recipe:
+    """The named recipe that `recipe` is a change of: by its name, or else by its network."""
+    if is_recipe(recipe.name):
+        return _named(recipe.name)
+    if isinstance(recipe.model, TimmConfig):
+        return _named(PREFIX + recipe.model.backbone)
+    return _named(recipe.model.name)
+
+
+def _named(name: str) -> Recipe:
+    return fine_tune(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else RECIPES[name]()
