@@ -23,9 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.image_draws import Draws
 from ..errors import ConfigError, did_you_mean
 from ..predictor import PixelClassifier
-from .draws import Draws
 
 AttackName = Literal["fgsm", "pgd"]
 ATTACKS: tuple[AttackName, ...] = get_args(AttackName)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from atelier.robustness.draws import Draws
+from atelier.data.image_draws import Draws
 
 
 def draws(ids, seed=0, stream="s"):
