@@ -47,6 +47,17 @@ def test_the_share_is_that_of_the_pixels(kind, count, size, seed):
     assert torch.allclose(result.mean((1, 2, 3)), expected, atol=1e-3)
 
 
+def test_mixup_is_the_papers_equation():
+    """Zhang et al. 2018, equation 1, pixel by pixel with each image's own lambda."""
+    images = torch.randn(7, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    result, mixed = mixing(KINDS["mixup"], 2)(images, 0.0)
+    for i in range(7):
+        j, lam = int(mixed.partners[i]), float(mixed.share[i])
+        assert j == (i - 1) % 7
+        expected = lam * images[i].numpy() + (1 - lam) * images[j].numpy()
+        assert np.allclose(result[i].numpy(), expected, atol=1e-6)
+
+
 def test_mixup_mixes_every_pixel_alike_and_cutmix_takes_a_rectangle_whole():
     images = numbered(64)
     result, mixed = mixing(KINDS["mixup"])(images, 0.0)

@@ -51,12 +51,14 @@ class AugmentConfig(Strict):
     light: Probability = 0.0
     """Largest rise of brightness towards one side and fall towards the other, as in uneven light;
     relative to the middle, at the edges."""
-    policy: Literal["none", "randaugment", "trivialaugment"] = "none"
-    """Operations drawn by lot for each image, beside all else: RandAugment or TrivialAugment."""
+    policy: Literal["none", "randaugment", "trivialaugment", "augmix"] = "none"
+    """Operations drawn by lot for each image, beside all else: RandAugment, TrivialAugment, or
+    AugMix, which mixes the image with three chains of them."""
     policy_operations: Annotated[int, Field(ge=1, le=8)] = 2
     """Operations that RandAugment draws for each image."""
     policy_strength: Probability = 0.3
-    """How strong RandAugment's operations are, as a share of the strongest."""
+    """How strong RandAugment's operations are, as a share of the strongest; of AugMix's, the most
+    that is drawn."""
     erase_probability: Probability = 0.0
     """Share of images in which a rectangle is filled with noise (Random Erasing)."""
     erase_area: Annotated[float, Field(gt=0, lt=1)] = 0.25
@@ -64,11 +66,18 @@ class AugmentConfig(Strict):
     cutout: Annotated[int, Field(ge=0, le=512)] = 0
     """Side of a square set to the mean at a random place, in pixels; 0 for none."""
     mixup: Annotated[float, Field(ge=0, le=100)] = 0.0
-    """Alpha of the Beta distribution of MixUp's shares; 0 for none. Where CutMix is on too, each
-    image draws one of the two."""
+    """Alpha of the Beta distribution of MixUp's shares; 0 for none. Of MixUp, CutMix and
+    FMix each image draws one that is on."""
     cutmix: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Alpha of the Beta distribution of CutMix's shares; 0 for none."""
+    fmix: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Alpha of the Beta distribution of FMix's shares; 0 for none. Its masks are blobs."""
     mix_probability: Probability = 1.0
     """Share of images that are mixed."""
     mix_until: Probability = 1.0
     """Share of the training after which nothing is mixed any more."""
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are made of two."""
+        return bool(self.mixup or self.cutmix or self.fmix)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..config import AugmentConfig
 from . import color, geometry, policies
+from .augmix import augmix
 from .draws import uniform
 from .resolution import Growth
 
@@ -51,9 +52,10 @@ class Augmenter:
         self.coin = coin.to(device)
         self.generator = torch.Generator(device)
         c = config
+        self._one_chain = c.policy in ("randaugment", "trivialaugment")
         self._moves = bool(c.rotation_degrees or c.translation or c.scaling)
         self._crops = c.resized_crop < 1 or c.aspect > 0
-        self._warps = self._moves or self._crops or c.perspective > 0 or c.policy != "none"
+        self._warps = self._moves or self._crops or c.perspective > 0 or self._one_chain
         self._recolors = bool(
             c.brightness or c.contrast or c.saturation or c.hue or c.tint or c.grayscale
         )
@@ -87,8 +89,11 @@ class Augmenter:
         drawn = self._draw_policy(len(images))
         images = self._move(images, drawn)
         if drawn is not None:
-            mean, std = self.mean.view(-1, 1, 1), self.std.view(-1, 1, 1)
-            images = (drawn.recolor((images * std + mean).clamp_(0, 1)) - mean) / std
+            images = self._recolor_drawn(images, drawn)
+        elif c.policy == "augmix":
+            images = augmix(
+                images, self._apply, strength=c.policy_strength, generator=self.generator
+            )
         if self._recolors:
             images = self._recolor(images)
         if c.light:
@@ -99,7 +104,8 @@ class Augmenter:
             images = self._erase(images)
         if c.cutout:
             images = self._cutout(images, round(c.cutout * images.shape[-2] / height))
-        if self._warps or self._recolors or self.growth is not None:
+        warped = self._warps or c.policy == "augmix"
+        if warped or self._recolors or self.growth is not None:
             # As convolutions on a CPU like best; a warp and a change of colors lose it.
             images = images.contiguous(memory_format=torch.channels_last)
         return images
@@ -119,6 +125,17 @@ class Augmenter:
                 generator=self.generator,
             )
         return None
+
+    def _apply(self, images: Tensor, drawn: policies.Drawn) -> Tensor:
+        """Do all that was drawn, to images that are in their place already."""
+        height, width = images.shape[-2:]
+        matrices = drawn.matrices(height / width)
+        moved = geometry.warp(images, matrices, self._edge, size=(height, width))
+        return self._recolor_drawn(moved, drawn)
+
+    def _recolor_drawn(self, images: Tensor, drawn: policies.Drawn) -> Tensor:
+        mean, std = self.mean.view(-1, 1, 1), self.std.view(-1, 1, 1)
+        return (drawn.recolor((images * std + mean).clamp_(0, 1)) - mean) / std
 
     def _move(self, images: Tensor, drawn: policies.Drawn | None) -> Tensor:
         """Do all that takes pixels from elsewhere, and come to the epoch's size."""

@@ -162,7 +162,7 @@ def augmented_examples(
     fill = normalize.byte(background).flatten()
     augment = Augmenter(config, fill, len(images), seed, torch.device("cpu"), mean=mean, std=std)
     # One epoch, so that nothing has come to its end.
-    mixing = Mixing(config, num_epochs=1) if config.mixup or config.cutmix else None
+    mixing = Mixing(config, num_epochs=1) if config.mixes else None
     positions = torch.arange(len(images))
     drawn = []
     for variant in range(variants):

@@ -41,6 +41,7 @@ def caches_embeddings(recipe: Recipe) -> bool:
     if train.cached_views:
         other = {
             "augment.mixup": augment.mixup,
+            "augment.fmix": augment.fmix,
             "augment.cutmix": augment.cutmix,
             "train.start_size": train.start_size,
         }
