@@ -6,6 +6,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .attention import CCTConfig, CoAtNetConfig, ViTConfig
+from .convolutional import (
+    DenseNetConfig,
+    EfficientConfig,
+    LeNetConfig,
+    MobileConfig,
+    ResNetConfig,
+    ShakeShakeConfig,
+    VGGConfig,
+)
+from .feedforward import MixerConfig, ResidualMLPConfig
 from .strict import Depth, DropRate, Strict, Width
 
 
@@ -35,19 +46,6 @@ class CNNConfig(Strict):
     """Share of the dense layer's inputs and outputs dropped in training."""
     batch_norm: bool = False
     """Batch normalization after each pooling."""
-
-
-class ResNetConfig(Strict):
-    """A small pre-activation residual network."""
-
-    name: Literal["resnet"] = "resnet"
-    widths: tuple[Width, ...] = Field(default=(24, 48, 96), min_length=1, max_length=8)
-    """Channels of each stage; every stage but the first halves the resolution."""
-    blocks: Depth = 1
-    """Residual blocks in each stage."""
-    stem_stride: Literal[1, 2, 4] = 2
-    """What the stem divides the side by: 1 is a convolution alone, 2 pools after it, 4 is a
-    convolution of stride 2 and pools after it, as ImageNet's residual networks do."""
 
 
 class HybridConfig(Strict):
@@ -126,7 +124,62 @@ class TimmConfig(Strict):
     share grows from none at the first."""
 
 
+class MemberConfig(Strict):
+    """One network of an ensemble, with all that its own run makes of pixels."""
+
+    model: ModelConfig
+    """Of any network but another ensemble."""
+    mean: tuple[float, ...]
+    """What normalizing takes away from each channel, as a share of 255."""
+    std: tuple[float, ...]
+    """What normalizing divides each channel by, as a share of 255."""
+    background: Annotated[int, Field(ge=0, le=255)] = 0
+    """The byte that comes in at the edges of shifted views."""
+    mirror_average: bool = False
+    """Whether it judges by the mirror image too, beside what the whole ensemble does."""
+    shift_average: bool = False
+    """Whether it judges by shifted images too, beside what the whole ensemble does."""
+
+
+class EnsembleConfig(Strict):
+    """Networks that were trained each for itself and predict by the mean of their probabilities."""
+
+    name: Literal["ensemble"] = "ensemble"
+    mean: tuple[float, ...]
+    """Of the normalization that the images come with."""
+    std: tuple[float, ...]
+    """Likewise."""
+    members: Annotated[tuple[MemberConfig, ...], Field(min_length=1, max_length=64)]
+
+    @model_validator(mode="after")
+    def _members_are_networks(self) -> Self:
+        if any(isinstance(member.model, EnsembleConfig) for member in self.members):
+            raise ValueError("a member of an ensemble is an ensemble: name its members instead")
+        return self
+
+
 ModelConfig = Annotated[
-    MLPConfig | CNNConfig | ResNetConfig | HybridConfig | SpeedNetConfig | TimmConfig,
+    MLPConfig
+    | CNNConfig
+    | ResNetConfig
+    | LeNetConfig
+    | VGGConfig
+    | DenseNetConfig
+    | ShakeShakeConfig
+    | MobileConfig
+    | EfficientConfig
+    | HybridConfig
+    | SpeedNetConfig
+    | TimmConfig
+    | EnsembleConfig
+    | ResidualMLPConfig
+    | MixerConfig
+    | ViTConfig
+    | CCTConfig
+    | CoAtNetConfig,
     Field(discriminator="name"),
 ]
+
+# Their fields name the union, which is not known before.
+MemberConfig.model_rebuild()
+EnsembleConfig.model_rebuild()

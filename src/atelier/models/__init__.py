@@ -16,15 +16,27 @@ from ..config import ModelConfig
 from ..devices import leave_compiler_out
 from ..errors import ConfigError
 from .backbones import build_timm
+from .cct import build_cct
 from .classifier import Classifier, ImageShape
 from .cnn import build_cnn
+from .coatnet import build_coatnet
+from .densenet import build_densenet
+from .efficient import build_efficient
+from .ensemble import build_ensemble
 from .hybrid import build_hybrid
+from .lenet import build_lenet
+from .mixer import build_mixer
 from .mlp import build_mlp
+from .mobile import build_mobile
+from .residual_mlp import build_residual_mlp
 from .resnet import build_resnet
+from .shakeshake import build_shakeshake
 from .speednet import build_speednet
 from .stages import stages_of
 from .stems import fit_whitening
 from .transplant import fit_weights
+from .vgg import build_vgg
+from .vit import build_vit
 
 __all__ = [
     "MODELS",
@@ -42,9 +54,21 @@ MODELS: dict[str, Callable[[Any, ImageShape, int], Classifier]] = {
     "mlp": build_mlp,
     "cnn": build_cnn,
     "resnet": build_resnet,
+    "lenet": build_lenet,
+    "vgg": build_vgg,
+    "densenet": build_densenet,
+    "shake-shake": build_shakeshake,
+    "mobile": build_mobile,
+    "efficient": build_efficient,
     "hybrid": build_hybrid,
     "speednet": build_speednet,
     "timm": build_timm,
+    "ensemble": build_ensemble,
+    "residual-mlp": build_residual_mlp,
+    "mixer": build_mixer,
+    "vit": build_vit,
+    "cct": build_cct,
+    "coatnet": build_coatnet,
 }
 
 

@@ -1,11 +1,14 @@
-"""A small residual network with pre-activation (He et al. 2016, arXiv:1603.05027)."""
+"""Residual networks with pre-activation (He et al. 2016, arXiv:1603.05027), narrow and deep or wide
+(Zagoruyko and Komodakis 2016, arXiv:1605.07146)."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from ..config import ResNetConfig
+from .channel_attention import attention
 from .classifier import Classifier, ImageShape, output_shape
+from .droppath import DropPath, drop_rates
 
 
 class PreActivationBlock(nn.Module):
@@ -15,9 +18,21 @@ class PreActivationBlock(nn.Module):
         inputs: channels that come in.
         outputs: channels that go out.
         stride: of the first convolution.
+        dropout: share of the values dropped between the convolutions (Wide ResNet, figure 1(d)).
+        attention_kind: at the end of the residual branch, as `attention` names it.
+        drop_path: share of images whose residual branch is dropped.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        *,
+        dropout: float = 0.0,
+        attention_kind: str = "none",
+        drop_path: float = 0.0,
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.activate = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(inplace=True))
@@ -25,7 +40,10 @@ class PreActivationBlock(nn.Module):
             nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
             nn.ReLU(inplace=True),
+            *([nn.Dropout(dropout)] if dropout else []),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            *attention(attention_kind, outputs),
+            *([DropPath(drop_path)] if drop_path else []),
         )
         same_shape = stride == 1 and inputs == outputs
         self.project = None if same_shape else nn.Conv2d(inputs, outputs, 1, bias=False)
@@ -44,28 +62,61 @@ class PreActivationBlock(nn.Module):
 
 
 def build_resnet(config: ResNetConfig, image_shape: ImageShape, num_classes: int) -> Classifier:
-    """A convolution, stages of residual blocks, then norm, ReLU and global average pooling."""
+    """A convolution, stages of residual blocks, then norm, ReLU and global average pooling.
+
+    With three stages, of n blocks each, and the stem's stride at 1 it is the papers' network for
+    small images: of 6n + 2 layers, or of 6n + 4 by the count of Wide ResNet, to which the
+    projections are layers too.
+    """
     channels = config.widths[0]
-    conv_stride = 2 if config.stem_stride == 4 else 1
-    layers: list[nn.Module] = [
-        nn.Conv2d(image_shape[0], channels, 3, conv_stride, padding=1, bias=False)
-    ]
-    if config.stem_stride > 1:
-        layers.append(nn.MaxPool2d(2))
+    layers = stem(image_shape[0], channels, config.stem_stride)
+    rates = drop_rates(config.drop_path, len(config.widths) * config.blocks)
     for stage, width in enumerate(config.widths):
         for block in range(config.blocks):
-            stride = 2 if stage > 0 and block == 0 else 1
-            layers.append(PreActivationBlock(channels, width, stride))
-            channels = width
-    layers += [
+            layers.append(
+                PreActivationBlock(
+                    channels,
+                    width * config.widen,
+                    2 if stage > 0 and block == 0 else 1,
+                    dropout=config.dropout,
+                    attention_kind=config.attention,
+                    drop_path=rates[stage * config.blocks + block],
+                )
+            )
+            channels = width * config.widen
+    layers += pooled_top(channels)
+    return under_head(nn.Sequential(*layers), channels, image_shape, num_classes)
+
+
+def stem(image_channels: int, channels: int, stride: int) -> list[nn.Module]:
+    """A 3x3 convolution at the pixels that, with its pooling, divides the side by `stride`: 1, 2
+    or 4."""
+    conv_stride = 2 if stride == 4 else 1
+    first = nn.Conv2d(image_channels, channels, 3, conv_stride, padding=1, bias=False)
+    return [first, nn.MaxPool2d(2)] if stride > 1 else [first]
+
+
+def pooled_top(channels: int) -> list[nn.Module]:
+    """Norm and ReLU, then the mean over all places: (N, channels, H, W) to (N, channels)."""
+    return [
         nn.BatchNorm2d(channels),
         nn.ReLU(inplace=True),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
     ]
-    features = nn.Sequential(*layers)
-    output_shape(features, image_shape)  # refuses images that the strides leave nothing of
-    network = Classifier(features, nn.Linear(channels, num_classes))
+
+
+def under_head(
+    features: nn.Module, width: int, image_shape: ImageShape, num_classes: int
+) -> Classifier:
+    """`features` under a linear head, with filters drawn for ReLU (He et al. 2015,
+    arXiv:1502.01852).
+
+    Raises:
+        ValueError: the image is too small for the strides and poolings of `features`.
+    """
+    output_shape(features, image_shape)
+    network = Classifier(features, nn.Linear(width, num_classes))
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
