@@ -26,7 +26,8 @@ FASHION_MNIST = "fashion-mnist"
 SAMPLE = "fashion-mnist-sample"
 _ALLOWED = (
     f"{FASHION_MNIST}, {SAMPLE}, a folder of IDX files, a folder of class folders of photos, "
-    "a table of photos (.csv, .tsv, .parquet), or a file of corrections (.csv)"
+    "a table of photos (.csv, .tsv, .parquet), a file of corrections (.csv), or a view of one of "
+    f"them, as {FASHION_MNIST}:inverted"
 )
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",
@@ -167,8 +168,9 @@ def load_dataset(
         spec: ``fashion-mnist`` (after it was fetched once), ``fashion-mnist-sample`` (1,000 and
             500 of its images, in this package), a folder of IDX files, a folder of class folders
             of photos (under train, validation and test, or not), a table of photos (.csv, .tsv,
-            .parquet), or a file of corrections, which names another data set. A folder that is
-            itself called like one of the two is reached by ``./fashion-mnist``.
+            .parquet), a file of corrections, which names another data set, or ``SOURCE:VIEW``, as
+            ``fashion-mnist:inverted`` (docs/domains.md). A folder that is itself called like one of
+            the two is reached by ``./fashion-mnist``.
         photos: how photos are read; None is the default.
         progress: show bars on standard error where photos are read for the first time.
 
@@ -182,7 +184,10 @@ def load_dataset(
         return _load_sample()
     from .corrections import is_corrections, open_corrected
     from .photos import has_photos, open_photos
+    from .views import open_view, parted
 
+    if (view := parted(spec)) is not None:
+        return open_view(*view, photos, progress=progress)
     if is_corrections(spec):
         return open_corrected(spec, photos, progress=progress)
     if has_photos(spec):

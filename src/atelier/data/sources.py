@@ -277,12 +277,15 @@ SOURCES: tuple[tuple[str, Source], ...] = (
 def obtain_dataset(
     spec: str, photos: PhotosConfig | None = None, *, progress: bool = True
 ) -> Dataset:
-    """`load_dataset`, which fetches Fashion-MNIST first if it is not on this machine yet.
+    """`load_dataset`, which fetches Fashion-MNIST first if it is not on this machine yet, also
+    where `spec` is a view of it.
 
     Raises:
         DataError: unknown, corrupt, or not to be had.
         StorageError: the cache cannot be written.
     """
-    if spec == FASHION_MNIST and not datasets.cached_path(spec).exists():
-        return fetch(spec, progress=progress)
+    from .views import source_of
+
+    if source_of(spec) == FASHION_MNIST and not datasets.cached_path(FASHION_MNIST).exists():
+        fetch(FASHION_MNIST, progress=progress)
     return datasets.load_dataset(spec, photos, progress=progress)
