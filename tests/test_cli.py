@@ -18,8 +18,9 @@ from atelier.evaluation import evaluate as evaluate_run
 
 VERBS = [
     *("fetch", "audit", "train", "evaluate", "compare", "predict", "report", "demo"),
-    *("export", "bench", "serve", "keys", "log", "drift", "reference", "provision"),
+    *("export", "bench", "bench zoo", "serve", "keys", "log", "drift", "reference", "provision"),
     *("tune", "track", "uncertainty", "robustness", "explain", "embeddings", "dashboard"),
+    "few-shot",
 ]
 TINY = [
     *("--data", "fashion-mnist-sample", "--set", "model.width=16", "--set", "train.num_epochs=2"),

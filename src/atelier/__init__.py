@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .explaining import Explanations, explain
     from .exported import ExportedModel, load_export
     from .exporting import Export, export
+    from .few_shot import FewShot, few_shot
     from .inference import ImagePrediction, predict
     from .monitoring import Drift, drift, provision, reference_of
     from .predictions import Predictions
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from .training import train
     from .tuning import Tuning, tune
     from .uncertainty import uncertainty
+    from .zoo import Leaderboard, bench_zoo
 
 # Loaded when first asked for: torch alone takes over a second to import.
 _HOMES = {
@@ -76,7 +78,9 @@ _HOMES = {
     "Explanations": "explaining",
     "Export": "exporting",
     "ExportedModel": "exported",
+    "FewShot": "few_shot",
     "ImagePrediction": "inference",
+    "Leaderboard": "zoo",
     "Predictions": "predictions",
     "Predictor": "predictor",
     "RECIPES": "recipes",
@@ -86,6 +90,7 @@ _HOMES = {
     "Tuning": "tuning",
     "audit": "auditing",
     "bench": "benchmark.entry",
+    "bench_zoo": "zoo",
     "compare": "sweeps",
     "dashboard": "dashboard",
     "demo": "showcase",
@@ -95,6 +100,7 @@ _HOMES = {
     "explain": "explaining",
     "export": "exporting",
     "fetch": "data",
+    "few_shot": "few_shot",
     "get_recipe": "recipes",
     "load_dataset": "data",
     "load_export": "exported",
@@ -122,7 +128,9 @@ __all__ = [
     "Explanations",
     "Export",
     "ExportedModel",
+    "FewShot",
     "ImagePrediction",
+    "Leaderboard",
     "Predictions",
     "Predictor",
     "Recipe",
@@ -131,6 +139,7 @@ __all__ = [
     "Tuning",
     "audit",
     "bench",
+    "bench_zoo",
     "compare",
     "dashboard",
     "demo",
@@ -140,6 +149,7 @@ __all__ = [
     "explain",
     "export",
     "fetch",
+    "few_shot",
     "get_recipe",
     "load_dataset",
     "load_export",

@@ -20,6 +20,7 @@ from . import (  # noqa: F401
     doubting,
     explaining,
     exporting,
+    few_shot,
     guarding,
     learning,
     mapping,
@@ -32,7 +33,7 @@ from . import (  # noqa: F401
     tuning,
     watching,
 )
-from .application import app, name_of
+from .application import app, joined, name_of
 
 __all__ = ["app", "main"]
 
@@ -40,7 +41,8 @@ __all__ = ["app", "main"]
 VERBS = (
     *("demo", "fetch", "audit", "train", "tune", "track"),
     *("evaluate", "compare", "uncertainty", "robustness", "explain", "embeddings"),
-    *("report", "dashboard", "export", "bench", "predict", "serve"),
+    "few-shot",
+    *("report", "dashboard", "export", "bench", "bench zoo", "predict", "serve"),
     *("reference", "drift", "provision"),
 )
 app.registered_commands.sort(key=lambda command: VERBS.index(name_of(command)))
@@ -84,7 +86,8 @@ def main(arguments: list[str] | None = None) -> None:
         if not words:  # `atelier` alone: the help is the answer
             print(error.format_message())
         else:
-            verb = f" {words[0]}" if words[0] in _verbs() else ""
+            verb, *_ = joined(words)
+            verb = f" {verb}" if verb in _verbs() else ""
             # Typer's own message, without the name of the exception that it wraps.
             said = error.format_message().replace("Value error, ", "").rstrip(".?")
             _complain(f"{said}. See `atelier{verb} --help`")

@@ -6,6 +6,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field
 
+from .few_shot import PrototypicalConfig
+from .noisy_labels import BootstrappingConfig, CoTeachingConfig, GeneralizedCrossEntropyConfig
+from .semi_supervised import ContrastiveConfig, SemiSupervisedConfig
 from .strict import Probability, Strict
 
 
@@ -30,7 +33,14 @@ class DistillationConfig(Strict):
 
 
 MethodConfig = Annotated[
-    SupervisedConfig | DistillationConfig,
+    SupervisedConfig
+    | DistillationConfig
+    | SemiSupervisedConfig
+    | ContrastiveConfig
+    | PrototypicalConfig
+    | GeneralizedCrossEntropyConfig
+    | BootstrappingConfig
+    | CoTeachingConfig,
     Field(discriminator="name"),
 ]
 

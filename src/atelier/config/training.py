@@ -15,10 +15,16 @@ class TrainConfig(Strict):
     num_epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
-    """Images per step."""
-    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adamw"
-    """Adam, AdamW (decoupled weight decay), SGD with momentum, or Muon: orthogonalized momentum on
-    the filters of convolutions, SGD on the rest."""
+    """Images per batch."""
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Batches per step, whose gradients are averaged: a step learns from batch_size times as many
+    images, in the memory of one batch. Batch norms still see single batches. The last step of an
+    epoch takes the batches that are left."""
+    optimizer: Literal["adam", "adamw", "nadam", "rmsprop", "lion", "sgd", "muon"] = "adamw"
+    """Adam, AdamW (decoupled weight decay), NAdam (Nesterov's momentum in AdamW), RMSprop, Lion
+    (the sign of its momentum; it wants a third to a tenth of AdamW's rate, and as many times its
+    decay), SGD with momentum, or Muon: orthogonalized momentum on the filters of convolutions, SGD
+    on the rest."""
     lr: Annotated[float, Field(gt=0, le=100)] = 2e-3
     """Peak learning rate."""
     sgd_lr: Annotated[float, Field(gt=0, le=100)] = 0.1
@@ -29,8 +35,27 @@ class TrainConfig(Strict):
     """Of SGD."""
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.01
     """On weights of two dimensions or more; biases and norms are left alone."""
-    schedule: Literal["constant", "step", "plateau", "cosine", "one-cycle"] = "one-cycle"
-    """How the learning rate moves after warm-up; one-cycle falls linearly to zero."""
+    sharpness: Literal["none", "sam", "asam"] = "none"
+    """Look for weights around which the loss is flat: each step takes the gradient where the loss
+    is highest nearby (SAM, arXiv:2010.01412), or nearby as measured by the size of each weight
+    (ASAM, arXiv:2102.11600). Works with every optimizer, and costs a second pass."""
+    sharpness_radius: Annotated[float, Field(gt=0, le=10)] | None = None
+    """How far nearby is (rho); None takes the papers' 0.05 for sam and 0.5 for asam."""
+    lookahead_steps: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """After so many steps, go back part of the way to where the weights were before them, and on
+    from there (Lookahead, arXiv:1907.08610); 0 never does. 5 to 10 are usual. The slow weights are
+    validated and kept."""
+    lookahead_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the way that lookahead keeps."""
+    schedule: Literal["constant", "step", "plateau", "cosine", "restarts", "one-cycle"] = (
+        "one-cycle"
+    )
+    """How the learning rate moves after warm-up. one-cycle falls linearly to zero; restarts is a
+    cosine to zero that begins anew with each cycle."""
+    cycle_epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """Epochs of the first cycle of the restarts schedule, its warm-up included."""
+    cycle_growth: Annotated[int, Field(ge=1, le=16)] = 1
+    """How many times as long each cycle of the restarts schedule is as the one before it."""
     warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 0.5
     """Epochs, fractions allowed, over which the learning rate rises linearly."""
     step_epochs: Annotated[int, Field(ge=1)] = 5
@@ -44,6 +69,15 @@ class TrainConfig(Strict):
     sampling: Literal["natural", "balanced"] = "natural"
     """Each image once an epoch, or each class as often as the others in as many images: of a large
     class a part, of a small one each image several times."""
+    held_out: tuple[str | int, ...] = ()
+    """Classes, by name or number from 0, of which no image is trained on or validated by: to learn
+    from few images of them later (`atelier few-shot`). The network keeps a place for them, which it
+    learns never to choose."""
+    label_noise: DropRate = 0.0
+    """Share of the training labels that are made wrong on purpose, to see what a method does with
+    them. Those of the validation images stay right; `label_noise.npz` says which were changed."""
+    noise_kind: Literal["symmetric", "pair"] = "symmetric"
+    """What a wrong label is: any of the other classes, or always the next (arXiv:1804.06872)."""
     prune: DropRate = 0.0
     """Share of the images with a loss below the mean that an epoch leaves out; the others of them
     count more for it (InfoBatch). The first epoch and the last eighth of the epochs see all."""
@@ -60,6 +94,10 @@ class TrainConfig(Strict):
     """Weights to keep: of the epoch with the best validation accuracy, or of the last."""
     ema_decay: DropRate = 0.0
     """Per-step decay of an exponential moving average of the weights; 0 for none."""
+    swa_from: DropRate = 0.0
+    """Share of the epochs after which the weights at the end of each epoch are averaged, and the
+    average kept, its batch norms estimated anew (stochastic weight averaging, arXiv:1803.05407);
+    0 for none. It gains most while the learning rate is still high, as with schedule=constant."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Of convolutions and matrix products in training; weights and predictions stay in float32.
     auto takes bfloat16 where the processor has instructions for it."""
@@ -72,6 +110,9 @@ class TrainConfig(Strict):
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 1 / 12
     """Share of the training images held out, stratified: 5,000 of Fashion-MNIST's 60,000.
     0 trains on all images: then the schedule is fixed and the last weights are kept."""
+    labels: Annotated[int, Field(ge=0)] = 0
+    """How many of the training images have a label that is looked at: as many of each class, drawn
+    by the seed; 0 for all. A semi-supervised method learns from the others too."""
     init: str | None = None
     """A run folder whose weights to start from; its network must be of the same architecture."""
     freeze: Literal["none", "backbone"] = "none"
@@ -126,6 +167,20 @@ class TrainConfig(Strict):
                 f"warmup_epochs ({self.warmup_epochs:g}) must be less than num_epochs "
                 f"({self.num_epochs}): set train.warmup_epochs too"
             )
+        if self.schedule == "restarts" and self.warmup_epochs >= self.cycle_epochs:
+            raise ValueError(
+                f"warmup_epochs ({self.warmup_epochs:g}) must be less than cycle_epochs "
+                f"({self.cycle_epochs}): set train.warmup_epochs too"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Self:
+        if self.ema_decay and self.swa_from:
+            raise ValueError(
+                "ema_decay and swa_from both average the weights: set train.ema_decay=0 or "
+                "train.swa_from=0"
+            )
         return self
 
     @model_validator(mode="after")
@@ -137,7 +192,7 @@ class TrainConfig(Strict):
             raise ValueError("cached_views needs a backbone that stays frozen: unfreeze_epochs=0")
         if self.optimizer == "muon" and self.layer_decay < 1:
             raise ValueError(
-                "layer_decay is for adam, adamw and sgd, and muon has rates of its own: "
+                "layer_decay is for the other optimizers, and muon has rates of its own: "
                 "set train.optimizer=adamw or train.layer_decay=1"
             )
         if self.optimizer == "muon" and self.freeze != "none" and not self.unfreeze_epochs:

@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterable
 from ..config import Recipe, TimmConfig
 from ..config.backbones import PREFIX, require_backbone
 from ..errors import ConfigError, did_you_mean
+from .attention import cct, coatnet, mixer, mlp_wide, residual_mlp, vit
+from .classical import (
+    hist_gradient_boosting,
+    hog_svm,
+    k_nearest_neighbors,
+    logistic,
+    random_forest,
+)
 from .fast import fast_91, fast_93, fast_94, fast_95
+from .few_shot import few_shot, few_shot_plain
+from .noisy_labels import noisy, noisy_bootstrapping, noisy_co_teaching, noisy_gce
 from .photos import fine_tune, photos, photos_fast
 from .plain import cnn, hybrid, mlp, resnet
 
@@ -26,7 +36,27 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "fast-95": fast_95,
     "photos-fast": photos_fast,
     "photos": photos,
+    "logistic": logistic,
+    "hog-svm": hog_svm,
+    "random-forest": random_forest,
+    "hist-gradient-boosting": hist_gradient_boosting,
+    "k-nearest-neighbors": k_nearest_neighbors,
+    "few-shot": few_shot,
+    "few-shot-plain": few_shot_plain,
+    "noisy": noisy,
+    "noisy-gce": noisy_gce,
+    "noisy-bootstrapping": noisy_bootstrapping,
+    "noisy-co-teaching": noisy_co_teaching,
+    "residual-mlp": residual_mlp,
+    "mlp-wide": mlp_wide,
+    "mixer": mixer,
+    "vit": vit,
+    "cct": cct,
+    "coatnet": coatnet,
 }
+
+ZOO = ("mlp", "cnn", "hybrid", "resnet", "fast-91", "fast-93", "fast-94")
+"""What `bench_zoo` trains where no recipe is named: from scratch, in minutes on two cores."""
 
 
 def get_recipe(

@@ -11,38 +11,37 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from ..config import Recipe
 from ..data import obtain_dataset
 from ..data.balance import balance_warnings
 from ..devices import describe_machine, keep_freed_memory, resolve_device, resolve_precision
-from ..errors import ConfigError, DeviceError, RunError, StorageError
-from ..evaluation import fit_calibration
-from ..models import model_cost
+from ..errors import ConfigError, DeviceError, RunError
 from ..progress import progress_bar
 from ..recipes import get_recipe, is_recipe_file
-from ..runs import FORMAT_VERSION, Run, read_card, refuse_other_data
-from ..storage import atomic_path, explained, refuse_existing, remove, write_json, write_text
+from ..runs import Run, read_card, refuse_other_data
+from ..storage import refuse_existing, write_text
 from ..tracking import Tracker, following
 from ..version import __version__
-from .checkpoints import TrainingState, copy_weights, load_checkpoint, save_checkpoint
+from .checkpoints import TrainingState, load_checkpoint, save_checkpoint
+from .classical import fit_classical, is_classical
 from .layers import Freezing
+from .learner import few_labels_notes
 from .loop import fit
 from .memory import SMALLEST_BATCH, free_memory, is_out_of_memory
 from .methods import learner_of
 from .optimizers import build_optimizer
 from .plan import paths_of, planned
-from .preparation import Prepared, prepare
+from .preparation import prepare
 from .probe import caches_embeddings
+from .run_folder import CHECKPOINT, WEIGHTS, begin_run, finish_run, keep_fitted
 
 Say = Callable[[str], None]
 OnEpoch = Callable[[Path, list[dict[str, Any]]], None]
 """Told the run folder and the rows of all epochs so far, once they are saved. What it raises ends
 the training, which can be resumed."""
 
-_CHECKPOINT = "checkpoint.safetensors"
-_WEIGHTS = "model.safetensors"
 # What torch.compile says on a CPU, and on a GPU; its classes of errors lie in private modules.
 _NO_COMPILER = ("No working C++ compiler found", "Failed to find C compiler")
 
@@ -61,6 +60,7 @@ def train(
     title: str | None = None,
     init: str | Path | None = None,
     teachers: Sequence[str | Path] = (),
+    labels: int | None = None,
     on_epoch: OnEpoch | None = None,
     track: str | Tracker | None = None,
     say: Say | None = None,
@@ -85,6 +85,7 @@ def train(
         init: a run folder whose weights to start from, as ``train.init``.
         teachers: run folders to learn from beside the labels, as ``method=distillation`` with
             ``method.teachers``.
+        labels: how many training images have a label that is looked at, as ``train.labels``.
         on_epoch: called after each epoch with the run folder and the rows of ``metrics.jsonl``;
             what it raises ends the training and leaves a folder that can be resumed.
         track: ``mlflow`` or ``mlflow:URI``: where the run is shown while it is trained, beside its
@@ -104,7 +105,7 @@ def train(
         with following(track, say=say) as tracker:
             return train(**{**arguments, "track": tracker})
     if resume is not None:
-        given = (recipe, data, seed, out, init, teachers or None)
+        given = (recipe, data, seed, out, init, teachers or None, labels)
         if overrides or any(value is not None for value in given):
             raise ConfigError(
                 "a resumed run goes on with its own recipe, data and seed",
@@ -117,6 +118,8 @@ def train(
             raise ConfigError("train needs a recipe", fix="See `atelier train --list`")
         if init is not None:
             overrides = [*overrides, f"train.init={json.dumps(str(init))}"]
+        if labels is not None:
+            overrides = [*overrides, f"train.labels={labels}"]
         if teachers:
             named = json.dumps([str(teacher) for teacher in teachers])
             overrides = ["method=distillation", f"method.teachers={named}", *overrides]
@@ -142,14 +145,12 @@ def train(
     notes += [str(done) for done in dataset.corrected]
     probes = caches_embeddings(resolved)
     if probes and resume is not None:  # a checkpoint has the head alone
-        prepared.model.load_state_dict(load_file(path / _WEIGHTS))
+        prepared.model.load_state_dict(load_file(path / WEIGHTS))
     # Before anything is written, for it may refuse.
     learner = learner_of(prepared, resolved, progress=progress)
-    notes += learner.notes
+    notes += [*few_labels_notes(prepared, resolved), *learner.notes]
     for note in notes:
         (say or _say)(note)
-    optimizer = build_optimizer(learner.model, resolved.train, learner.objective)
-    freezing = Freezing(learner.model, resolved.train)
     environment: dict[str, Any] = {
         "atelier": __version__,
         **describe_machine(torch_device),
@@ -162,19 +163,28 @@ def train(
         ),
         **(prepared.start.facts if prepared.start else {}),
     }
+    if is_classical(resolved):
+        state = fit_classical(prepared, resolved, title=title or resolved.name, progress=progress)
+        keep_fitted(path, resolved, environment, prepared, state)
+        track.update(path)
+        if on_epoch is not None:
+            on_epoch(path, state.history)
+        return Run(path)
+    optimizer = build_optimizer(learner.model, resolved.train, learner.objective)
+    freezing = Freezing(learner.model, resolved.train)
     if resume is None:
         state = None
-        _begin(path, resolved, environment, prepared, weights=probes)
+        begin_run(path, resolved, environment, prepared, weights=probes)
     else:
         refuse_other_data(path, dataset)
-        state = load_checkpoint(path / _CHECKPOINT)
+        state = load_checkpoint(path / CHECKPOINT)
 
     latest = state
     track.update(path)
 
     def after_epoch(state: TrainingState) -> None:
         nonlocal latest
-        save_checkpoint(path / _CHECKPOINT, state)
+        save_checkpoint(path / CHECKPOINT, state)
         write_text(path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in state.history))
         latest = state
         track.update(path)
@@ -236,7 +246,7 @@ def train(
         )
     assert latest is not None
     freezing.release()
-    _finish(path, prepared, latest, interrupted=interrupted)
+    finish_run(path, prepared, latest, interrupted=interrupted)
     track.update(path)
     return Run(path)
 
@@ -271,97 +281,29 @@ def resolve_recipe(
 
 
 def default_run_path(recipe: Recipe, parent: str | Path = "runs") -> Path:
-    """``PARENT/RECIPE-DATA-sSEED``, a slash in the recipe's name as a dash."""
-    data = Path(recipe.data).resolve().name
+    """``PARENT/RECIPE-DATA-sSEED``, a slash in the recipe's name and a colon in the data's as
+    dashes."""
+    data = Path(recipe.data).resolve().name.replace(":", "-")
     return Path(parent) / f"{recipe.name.replace('/', '-')}-{data}-s{recipe.seed}"
 
 
 def can_resume(path: Path) -> bool:
     """Whether a training at `path` was stopped in a way that `train(resume=path)` can mend."""
-    return (path / _CHECKPOINT).is_file()
-
-
-def _begin(
-    path: Path,
-    recipe: Recipe,
-    environment: dict[str, Any],
-    prepared: Prepared,
-    *,
-    weights: bool,
-) -> None:
-    """Make the folder, with what is known before the first epoch."""
-    if path.is_dir() and any(path.iterdir()) and not (path / "recipe.json").is_file():
-        # To overwrite is to replace a run, never a folder of other things.
-        raise StorageError(
-            f"{path} holds other things than a run, and nothing was overwritten",
-            fix="Choose another path with --out",
-        )
-    try:
-        with explained(path):
-            if path.exists() or path.is_symlink():
-                remove(path)
-            path.mkdir(parents=True)
-        recipe.save(path / "recipe.json")
-        write_json(path / "environment.json", environment)
-        _save_card(path, prepared)
-        if weights:  # of a backbone that no checkpoint will have
-            _save_weights(path, prepared)
-    except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
-        raise
-
-
-def _save_weights(path: Path, prepared: Prepared) -> None:
-    with atomic_path(path / _WEIGHTS) as temporary:
-        save_file(copy_weights(prepared.model), temporary)
-
-
-def _save_card(path: Path, prepared: Prepared) -> None:
-    write_text(path / "model.json", prepared.card.model_dump_json(indent=2) + "\n")
-
-
-def _finish(path: Path, prepared: Prepared, state: TrainingState, *, interrupted: bool) -> None:
-    """Write what makes the folder a whole run; `metrics.json` last, for it says so."""
-    # An older evaluation was of other weights.
-    (path / "predictions" / "test.npz").unlink(missing_ok=True)
-    # Of a probe, the state has the head alone.
-    prepared.model.load_state_dict({**prepared.model.state_dict(), **state.best})
-    _save_weights(path, prepared)
-    _save_card(path, prepared)
-    kept, accuracy = state.history[-1], None
-    if prepared.validation is not None:
-        if Recipe.load(path / "recipe.json").train.keep == "best":
-            kept = max(state.history, key=lambda row: row["validation/accuracy"])
-        predictions = prepared.predict(prepared.model, prepared.validation)
-        predictions.save(path / "predictions" / "validation.npz")
-        calibration = fit_calibration(predictions)
-        if calibration is not None:
-            calibration.save(path)
-        accuracy = float(predictions.correct.mean())
-    cost = model_cost(prepared.model, prepared.card.image_shape)
-    metrics: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
-        "best_validation_accuracy": accuracy,
-        "kept_epoch": kept["epoch"],
-        "num_epochs": len(state.history),
-        "interrupted": interrupted,
-        "train_seconds": state.seconds,
-        "train_images": len(prepared.batches.labels),
-        "validation_images": 0 if prepared.validation is None else len(prepared.validation),
-        "parameters": cost.parameters,
-        "multiply_adds": cost.multiply_adds,
-    }
-    write_json(path / "metrics.json", metrics)
-    if not interrupted:
-        (path / _CHECKPOINT).unlink(missing_ok=True)
+    return (path / CHECKPOINT).is_file()
 
 
 def _recipe_to_resume(path: Path) -> Recipe:
     if not (path / "recipe.json").is_file():
         raise RunError("there is no run folder to resume", got=str(path))
+    recipe = Recipe.load(path / "recipe.json")
+    if is_classical(recipe):
+        raise RunError(
+            f"scikit-learn fits {recipe.model.name} in one go: there is nothing to resume",
+            fix="Train it anew with --overwrite",
+        )
     if (path / "metrics.json").is_file() and not can_resume(path):
         raise RunError(
             f"{path} has finished: there is nothing to resume",
             fix="For a longer training, train anew with --set train.num_epochs=...",
         )
-    return Recipe.load(path / "recipe.json")
+    return recipe

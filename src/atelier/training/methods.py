@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from ..config import Recipe
 from ..errors import ConfigError
+from .contrastive import learn_by_contrast
 from .distillation import distill
+from .few_shot import learn_prototypes
 from .learner import Learner, Method, learn_from_labels
+from .noisy_labels import co_teach, learn_bootstrapped, learn_generalized
 from .preparation import Prepared
 from .probe import caches_embeddings, probe
+from .semi_supervised import (
+    learn_by_fixmatch,
+    learn_by_mean_teacher,
+    learn_by_pi_model,
+    learn_by_pseudo_labels,
+)
 
 METHODS: dict[str, Method] = {
     "supervised": learn_from_labels,
     "distillation": distill,
+    "pseudo-label": learn_by_pseudo_labels,
+    "pi-model": learn_by_pi_model,
+    "mean-teacher": learn_by_mean_teacher,
+    "fixmatch": learn_by_fixmatch,
+    "flexmatch": learn_by_fixmatch,
+    "contrastive": learn_by_contrast,
+    "prototypical": learn_prototypes,
+    "generalized-cross-entropy": learn_generalized,
+    "bootstrapping": learn_bootstrapped,
+    "co-teaching": co_teach,
 }
 
 

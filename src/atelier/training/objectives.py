@@ -51,8 +51,8 @@ def with_labels(
             reduction="none",
         )
 
-    loss = _mean(losses, batch, class_weights)
-    return loss, {"loss": loss.detach(), "accuracy": _accuracy(logits, batch)}
+    loss = mean_loss(losses, batch, class_weights)
+    return loss, {"loss": loss.detach(), "accuracy": accuracy_of(logits, batch)}
 
 
 def each_member(*, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> Objective:
@@ -73,15 +73,15 @@ def each_member(*, label_smoothing: float = 0.0, class_weights: Tensor | None = 
             )
             return every.view(logits.shape[:2]).mean(dim=1)
 
-        loss = _mean(losses, batch, class_weights)
+        loss = mean_loss(losses, batch, class_weights)
         # A sum over the members, so that each has the gradient that it would have alone.
-        logs = {"loss": loss.detach(), "accuracy": _accuracy(logits.mean(dim=1), batch)}
+        logs = {"loss": loss.detach(), "accuracy": accuracy_of(logits.mean(dim=1), batch)}
         return loss * logits.shape[1], logs
 
     return objective
 
 
-def _mean(
+def mean_loss(
     losses_of: Callable[[Tensor], Tensor], batch: Batch, class_weights: Tensor | None
 ) -> Tensor:
     """The loss of a batch, as it counts its images.
@@ -109,7 +109,7 @@ def _mean(
 
 
 @torch.no_grad()
-def _accuracy(logits: Tensor, batch: Batch) -> Tensor:
+def accuracy_of(logits: Tensor, batch: Batch) -> Tensor:
     """Of (N, K) logits; for a mixed image, the share of it whose label is predicted."""
     predicted = logits.argmax(dim=1)
     right = (predicted == batch.labels).float()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from ..config import Recipe, TrainConfig
 from ..data import Dataset, ImageSplit, normalization_of, validation_of
 from ..data.augment import Augmenter
 from ..data.batches import Normalizer, TrainingBatches
+from ..data.held_out import class_numbers
+from ..data.label_noise import LabelNoise, wrong_labels
+from ..data.labeled import FewLabels, draw_labeled
 from ..data.mixing import Mixing
 from ..data.pruning import Pruning
 from ..data.resolution import Growth
@@ -36,6 +39,8 @@ class Prepared:
         card: what predictions by the model need.
         device: of the training.
         start: where the weights come from; None where they were drawn.
+        noise: which labels were made wrong; None where none were.
+        few: which images have a label; None where all have.
     """
 
     model: Classifier
@@ -44,6 +49,8 @@ class Prepared:
     card: ModelCard
     device: torch.device
     start: Start | None = None
+    noise: LabelNoise | None = None
+    few: FewLabels | None = None
 
     @property
     def validate(self) -> Validate | None:
@@ -92,7 +99,19 @@ def prepare(
     """
     share = recipe.train.validation_share
     chosen, validation = validation_of(dataset, size=share, seed=recipe.seed)
+    chosen, validation = _without_held_out(recipe.train, dataset, chosen, validation)
+    learned, noise = _with_wrong_labels(recipe, dataset.train, chosen)
     mean, std = normalization_of(dataset.train.images, chosen)
+    everything, few = chosen, None
+    if recipe.train.labels:
+        few = draw_labeled(
+            dataset.train,
+            chosen,
+            recipe.train.labels,
+            seed=recipe.seed,
+            classes=dataset.classes,
+        )
+        chosen = few.labeled
     image_shape = (dataset.channels, *dataset.image_size)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, image_shape, len(dataset.classes))
@@ -119,7 +138,7 @@ def prepare(
         recipe.augment, fill, len(chosen), recipe.seed, device, mean=mean, std=std, growth=growth
     )
     mixing = None
-    if recipe.augment.mixup or recipe.augment.cutmix:
+    if recipe.augment.mixes:
         mixing = Mixing(recipe.augment, recipe.train.num_epochs)
     pruning = None
     if recipe.train.prune:
@@ -127,7 +146,7 @@ def prepare(
         last_epoch = recipe.train.num_epochs * 7 // 8
         pruning = Pruning(recipe.train.prune, last_epoch, len(chosen), device)
     batches = TrainingBatches(
-        dataset.train,
+        learned,
         chosen,
         recipe.train.batch_size,
         normalize,
@@ -139,14 +158,56 @@ def prepare(
         weights=_image_weights(dataset, chosen),
     )
     if recipe.train.init is None:
-        fit_whitening(model, batches.some)
+        # Patches need no labels: of all images, as the normalization is.
+        fit_whitening(model, batches.without_labels(everything, 1, augment).some)
     if batches.batch_size == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
         raise ConfigError(
             "batch normalization needs two images or more in a batch",
             got=1,
             fix="Set train.batch_size=2 or model.batch_norm=false",
         )
-    return Prepared(model, batches, validation, card, device, start)
+    return Prepared(model, batches, validation, card, device, start, noise, few)
+
+
+def _without_held_out(
+    config: TrainConfig,
+    dataset: Dataset,
+    chosen: npt.NDArray[np.int64],
+    validation: ImageSplit | None,
+) -> tuple[npt.NDArray[np.int64], ImageSplit | None]:
+    """What there is to learn and to choose by, but for the classes that are held out."""
+    if not config.held_out:
+        return chosen, validation
+    held_out = class_numbers(config.held_out, dataset.classes)
+    chosen = chosen[~np.isin(dataset.train.labels[chosen], held_out)]
+    if len(np.unique(dataset.train.labels[chosen])) < 2:
+        raise ConfigError(
+            "training needs two classes that are not held out",
+            got=list(config.held_out),
+            fix="Hold out fewer with train.held_out",
+        )
+    if validation is not None:
+        validation = validation.take(~np.isin(validation.labels, held_out))
+    return chosen, validation
+
+
+def _with_wrong_labels(
+    recipe: Recipe, split: ImageSplit, chosen: npt.NDArray[np.int64]
+) -> tuple[ImageSplit, LabelNoise | None]:
+    """The images with the labels to learn from, and which of those chosen are wrong."""
+    config = recipe.train
+    if not config.label_noise:
+        return split, None
+    noise = wrong_labels(
+        split.labels[chosen],
+        split.ids[chosen],
+        rate=config.label_noise,
+        kind=config.noise_kind,
+        seed=recipe.seed,
+    )
+    labels = split.labels.copy()
+    labels[chosen] = noise.labels
+    return replace(split, labels=labels), noise
 
 
 def _growth(config: TrainConfig, model: Classifier, image_shape: ImageShape) -> Growth | None:
