@@ -2,10 +2,17 @@
 
 from .attention import CCTConfig, CoAtNetConfig, ViTConfig
 from .augmentation import AugmentConfig
+from .classical import (
+    ClassicalConfig,
+    HistGradientBoostingConfig,
+    HOGSVMConfig,
+    KNearestNeighborsConfig,
+    LogisticConfig,
+    RandomForestConfig,
+)
 from .convolutional import (
     DenseNetConfig,
     EfficientConfig,
-    EnsembleConfig,
     LeNetConfig,
     MobileConfig,
     ResNetConfig,
@@ -16,6 +23,7 @@ from .feedforward import MixerConfig, ResidualMLPConfig
 from .methods import DistillationConfig, MethodConfig, SupervisedConfig
 from .networks import (
     CNNConfig,
+    EnsembleConfig,
     HybridConfig,
     MLPConfig,
     ModelConfig,
@@ -30,20 +38,26 @@ __all__ = [
     "AugmentConfig",
     "CCTConfig",
     "CNNConfig",
+    "ClassicalConfig",
     "CoAtNetConfig",
     "Columns",
     "DenseNetConfig",
     "DistillationConfig",
     "EfficientConfig",
     "EnsembleConfig",
+    "HOGSVMConfig",
+    "HistGradientBoostingConfig",
     "HybridConfig",
+    "KNearestNeighborsConfig",
     "LeNetConfig",
+    "LogisticConfig",
     "MLPConfig",
     "MethodConfig",
     "MixerConfig",
     "MobileConfig",
     "ModelConfig",
     "PhotosConfig",
+    "RandomForestConfig",
     "Recipe",
     "ResNetConfig",
     "ResidualMLPConfig",

@@ -7,6 +7,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from .attention import CCTConfig, CoAtNetConfig, ViTConfig
+from .classical import (
+    HistGradientBoostingConfig,
+    HOGSVMConfig,
+    KNearestNeighborsConfig,
+    LogisticConfig,
+    RandomForestConfig,
+)
 from .convolutional import (
     DenseNetConfig,
     EfficientConfig,
@@ -172,6 +179,11 @@ ModelConfig = Annotated[
     | SpeedNetConfig
     | TimmConfig
     | EnsembleConfig
+    | LogisticConfig
+    | HOGSVMConfig
+    | RandomForestConfig
+    | HistGradientBoostingConfig
+    | KNearestNeighborsConfig
     | ResidualMLPConfig
     | MixerConfig
     | ViTConfig

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ..errors import ConfigError, RunError, did_you_mean
 from ..storage import explained, write_json
 from .augmentation import AugmentConfig
+from .classical import ClassicalConfig, changed_settings
 from .methods import MethodConfig, SupervisedConfig, method_configs
 from .networks import ModelConfig
 from .photos import PhotosConfig
@@ -41,6 +42,28 @@ class Recipe(Strict):
     latter two at half its weight, for three times the time."""
     plan: bool = False
     """Fit batch, epochs and sampling to the data before training; what is set by hand stays."""
+
+    @model_validator(mode="after")
+    def _scikit_learn_gets_what_it_knows(self) -> Self:
+        if not isinstance(self.model, ClassicalConfig):
+            return self
+        set_by_hand = [
+            *changed_settings(self.train, "train"),
+            *changed_settings(self.augment, "augment"),
+            *(["plan"] if self.plan else []),
+        ]
+        if self.method != SupervisedConfig():
+            raise ValueError(
+                f"scikit-learn fits {self.model.name} to the labels, and knows no "
+                f"method={self.method.name}: leave the method out"
+            )
+        if set_by_hand:
+            raise ValueError(
+                f"scikit-learn fits {self.model.name}, in one go, and knows no "
+                f"{', '.join(set_by_hand)}: leave that out, for the model's own settings are "
+                f"{', '.join('model.' + field for field in _own_fields(self.model))}"
+            )
+        return self
 
     def with_overrides(self, overrides: Iterable[str]) -> Recipe:
         """A copy with fields changed.
@@ -120,6 +143,10 @@ def _value(text: str) -> Any:
     except ValueError:  # not JSON, or a number of over 4,300 digits
         # Shells pass True and None as people write them in Python.
         return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def _own_fields(config: BaseModel) -> list[str]:
+    return [field for field in type(config).model_fields if field != "name"]
 
 
 def _method(name: Any) -> type[BaseModel]:

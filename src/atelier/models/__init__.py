@@ -17,6 +17,14 @@ from ..devices import leave_compiler_out
 from ..errors import ConfigError
 from .backbones import build_timm
 from .cct import build_cct
+from .classical import (
+    build_hist_gradient_boosting,
+    build_hog_svm,
+    build_k_nearest_neighbors,
+    build_logistic,
+    build_random_forest,
+    num_fitted,
+)
 from .classifier import Classifier, ImageShape
 from .cnn import build_cnn
 from .coatnet import build_coatnet
@@ -63,6 +71,11 @@ MODELS: dict[str, Callable[[Any, ImageShape, int], Classifier]] = {
     "hybrid": build_hybrid,
     "speednet": build_speednet,
     "timm": build_timm,
+    "logistic": build_logistic,
+    "hog-svm": build_hog_svm,
+    "random-forest": build_random_forest,
+    "hist-gradient-boosting": build_hist_gradient_boosting,
+    "k-nearest-neighbors": build_k_nearest_neighbors,
     "ensemble": build_ensemble,
     "residual-mlp": build_residual_mlp,
     "mixer": build_mixer,
@@ -99,7 +112,8 @@ class Cost(NamedTuple):
 def model_cost(model: nn.Module, image_shape: ImageShape) -> Cost:
     """Count the trainable parameters, and the multiply-adds of one image's forward pass.
 
-    Counted are matrix products and convolutions, as is usual; element-wise work is not.
+    Of a classical model all numbers are counted that fitting has found, a nearest neighbor's pixels
+    too. Multiply-adds are matrix products and convolutions, as is usual; element-wise work is not.
     """
     # Here, for it takes a tenth of a second to import, and predicting does not need it.
     from torch.utils import flop_counter
@@ -113,4 +127,4 @@ def model_cost(model: nn.Module, image_shape: ImageShape) -> Cost:
         model(images)
     model.train(was_training)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return Cost(parameters, counter.get_total_flops() // 2)
+    return Cost(parameters + num_fitted(model), counter.get_total_flops() // 2)
