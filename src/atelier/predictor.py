@@ -88,15 +88,17 @@ class PixelClassifier(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(N, C, H, W) uint8 to (N, K) logits."""
+        if isinstance(self.model, Classifier):
+            return self.outputs(pixels)[0]
         return self.mean(self.model(self.views(pixels)))
 
     def outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) uint8 to (N, K) logits and the (N, D) embeddings that the head, which is
-        linear, makes them of."""
+        """(N, C, H, W) uint8 to (N, K) logits and the (N, D) embeddings that the head makes them
+        of. Where the head is linear, these logits are the mean of those of the views."""
         if not isinstance(self.model, Classifier):
             raise TypeError(f"{type(self.model).__name__} has no embedding")
-        embedding: Tensor = self.model.features(self.views(pixels))
-        return self.mean(self.model.head(embedding)), self.mean(embedding)
+        embedding = self.mean(self.model.features(self.views(pixels)))
+        return self.model.head(embedding), embedding
 
     def views(self, pixels: Tensor) -> Tensor:
         """(N, C, H, W) uint8 to (V * N, C, H, W) normalized floats: all images in each view."""

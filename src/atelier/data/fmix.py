@@ -37,4 +37,5 @@ def low_frequency_masks(
     values = torch.fft.irfft2(spectrum, s=size).flatten(1)
     ranks = values.argsort(dim=1, descending=True).argsort(dim=1)
     taken = (share * (height * width)).round().view(-1, 1)
-    return (ranks < taken).view(-1, 1, height, width)
+    inside: Tensor = ranks < taken
+    return inside.view(-1, 1, height, width)
