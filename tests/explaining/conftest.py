@@ -5,12 +5,16 @@ import pytest
 import torch
 
 from atelier.config import (
+    CCTConfig,
     CNNConfig,
+    CoAtNetConfig,
     HybridConfig,
+    MixerConfig,
     MLPConfig,
     ResNetConfig,
     SpeedNetConfig,
     TimmConfig,
+    ViTConfig,
 )
 from atelier.explaining.subject import Subject
 from atelier.models import build_model
@@ -25,6 +29,10 @@ NETWORKS = {
     "speednet": SpeedNetConfig(stem_filters=8, widths=(8, 16)),
     "members": SpeedNetConfig(stem_filters=8, widths=(8, 16), members=2),
     "vit": TimmConfig(backbone="test_vit"),
+    "own-vit": ViTConfig(dim=16, depth=2),
+    "cct": CCTConfig(channels=(8,), dim=16, depth=2),
+    "coatnet": CoAtNetConfig(stem=8, widths=(8, 16), blocks=(1, 1), strides=(1, 2), head_dim=8),
+    "mixer": MixerConfig(dim=16, depth=2, patch_hidden=16, channel_hidden=16),
     "resnet18": TimmConfig(backbone="test_resnet"),
 }
 

@@ -18,6 +18,10 @@ WITHOUT = {
     "speednet": {"rollout"},
     "members": {"rollout"},
     "vit": set(),
+    "own-vit": set(),
+    "cct": set(),
+    "coatnet": {"rollout"},
+    "mixer": {"rollout"},
     "resnet18": {"rollout"},
 }
 
@@ -127,19 +131,19 @@ def test_maps_of_views_are_laid_back_over_the_image():
     assert torch.equal(inside, inside[:1].expand_as(inside))
 
 
-@pytest.mark.parametrize("name", ["hybrid", "vit"])
+@pytest.mark.parametrize("name", ["hybrid", "own-vit", "cct", "vit"])
 def test_the_weights_of_attention_are_those_that_the_network_mixes_by(name):
     subject = make_subject(name)
     features = subject.classifier.model.features
     module = attentions(features)[0]
-    linear = module.mix if name == "hybrid" else module.proj
+    linear = module.proj if name == "vit" else module.mix
     seen = {}
     module.register_forward_pre_hook(lambda _, inputs: seen.update(x=inputs[0]))
     linear.register_forward_pre_hook(lambda _, inputs: seen.update(mixed=inputs[0]))
     with torch.no_grad():
         subject.logits(subject.floats(make_images(subject)))
         weights = _weights(module, seen["x"])
-        qkv = (module.to_qkv if name == "hybrid" else module.qkv)(seen["x"])
+        qkv = (module.qkv if name == "vit" else module.to_qkv)(seen["x"])
     n, tokens, _ = seen["x"].shape
     v = qkv.view(n, tokens, 3, weights.shape[1], -1)[:, :, 2].transpose(1, 2)
     mixed = (weights @ v).transpose(1, 2).flatten(2)

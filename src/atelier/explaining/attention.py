@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ..models import Classifier
-from ..models.hybrid import Attention, Tokens
+from ..models.tokens import SequencePooling, Tokens
+from ..models.transformer import Attention
 from .subject import Subject
 
 
@@ -43,8 +44,8 @@ def token_grid(features: nn.Module) -> Grid | None:
 
 
 def attentions(features: nn.Module) -> list[nn.Module]:
-    """The attention modules whose weights are known, in their order: those of `hybrid` and the
-    plain self-attention of timm."""
+    """The attention modules whose weights are known, in their order: the house's own and the plain
+    self-attention of timm."""
     # Not imported: where timm has not been, no module of it is there.
     timm: Any = sys.modules.get("timm.layers.attention")
     kinds = (Attention,) if timm is None else (Attention, timm.Attention)
@@ -69,14 +70,15 @@ def rollout(subject: Subject, pixels: Tensor) -> Tensor:
     """(N, C, H, W) floats of 0 to 255 to (N, H, W): how much each place has come into what is read.
 
     Each layer's weights, averaged over the heads, are mixed half and half with the identity, which
-    is the residual connection, and multiplied through the layers. Read is the class token, or the
-    mean over all tokens where there is none. No class has a part in it.
+    is the residual connection, and multiplied through the layers. Read is the class token, or by
+    the weights of a sequence pooling, or else the mean over all tokens. No class has a part in it.
     """
     from .layers import enlarged
 
     features = _features(subject)
     places: list[tuple[int, int]] = []
     weights: list[Tensor] = []
+    shares: list[Tensor] = []
 
     def note_places(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         places.append((inputs[0].shape[2], inputs[0].shape[3]))
@@ -84,19 +86,28 @@ def rollout(subject: Subject, pixels: Tensor) -> Tensor:
     def note_weights(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         weights.append(_weights(module, inputs[0]).mean(dim=1))
 
+    def note_shares(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, SequencePooling)
+        shares.append(module.weights(inputs[0])[:, 0])
+
+    poolings = [m for m in features.modules() if isinstance(m, SequencePooling)]
     hooks = [m.register_forward_pre_hook(note_weights) for m in attentions(features)]
     hooks += [m.register_forward_pre_hook(note_places) for m in _tokens(features)]
+    hooks += [m.register_forward_pre_hook(note_shares) for m in poolings]
     try:
         subject.logits(pixels)
     finally:
         for hook in hooks:
             hook.remove()
-    grid = token_grid(features) or Grid(places[0], 0)
+    grid = token_grid(features) or Grid(places[0], _tokens(features)[0].prefix)
     identity = torch.eye(weights[0].shape[-1], device=weights[0].device)
     total = identity.expand_as(weights[0])
     for of_layer in weights:
         total = (of_layer + identity) / 2 @ total
-    read = total[:, 0] if grid.prefix else total.mean(dim=1)
+    if shares:
+        read = (shares[0][:, None] @ total)[:, 0]
+    else:
+        read = total[:, 0] if grid.prefix else total.mean(dim=1)
     maps = read[:, grid.prefix :].reshape(-1, 1, *grid.places)
     by_view = subject.unviewed(enlarged(maps, pixels)[:, 0])
     result: Tensor = (by_view * subject.classifier.weights[..., None]).sum(dim=0)
