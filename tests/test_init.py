@@ -40,6 +40,7 @@ PUBLIC = [
     "demo",
     "drift",
     "embeddings",
+    "ensemble",
     "evaluate",
     "explain",
     "export",

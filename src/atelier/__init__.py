@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .dashboard import dashboard
     from .data import Dataset, fetch, load_dataset
     from .embeddings import embeddings
+    from .ensembling import ensemble
     from .errors import AtelierError
     from .evaluation import Comparison, Evaluation, evaluate
     from .explaining import Explanations, explain
@@ -96,6 +97,7 @@ _HOMES = {
     "demo": "showcase",
     "drift": "monitoring",
     "embeddings": "embeddings",
+    "ensemble": "ensembling",
     "evaluate": "evaluation",
     "explain": "explaining",
     "export": "exporting",
@@ -145,6 +147,7 @@ __all__ = [
     "demo",
     "drift",
     "embeddings",
+    "ensemble",
     "evaluate",
     "explain",
     "export",

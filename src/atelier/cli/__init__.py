@@ -18,6 +18,7 @@ from . import (  # noqa: F401
     benchmarking,
     comparing,
     doubting,
+    ensembling,
     explaining,
     exporting,
     few_shot,
@@ -39,7 +40,7 @@ __all__ = ["app", "main"]
 
 # As the help lists them: along the way from data to service.
 VERBS = (
-    *("demo", "fetch", "audit", "train", "tune", "track"),
+    *("demo", "fetch", "audit", "train", "tune", "ensemble", "track"),
     *("evaluate", "compare", "uncertainty", "robustness", "explain", "embeddings"),
     "few-shot",
     *("report", "dashboard", "export", "bench", "bench zoo", "predict", "serve"),

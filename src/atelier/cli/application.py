@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+
+class _Verbs(TyperGroup):
+    """The verbs, of which one has two words: ``bench zoo``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As ever, two words first."""
+        return super().resolve_command(ctx, joined(args))
+
+
+def joined(words: list[str]) -> list[str]:
+    """The words of a command line, those of a verb of two as one."""
+    return ["bench zoo", *words[2:]] if words[:2] == ["bench", "zoo"] else words
+
 
 app = typer.Typer(
     name="atelier",
+    cls=_Verbs,
     help="Train, compare, understand and ship classifiers of fashion images.",
     no_args_is_help=True,
     add_completion=False,

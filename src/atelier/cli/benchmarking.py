@@ -1,4 +1,4 @@
-"""The verb that measures runs and exports on this machine."""
+"""The verbs that measure: runs and exports on this machine, and recipes under one budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..errors import ConfigError
-from .application import AsJson, Quiet, app
+from .application import AsJson, Data, Device, Overrides, Quiet, app
 
 
 @app.command()
@@ -82,6 +82,71 @@ def bench(
     print(result)
     print(f"\nnumbers: {folder / 'bench.json'}")
     print(f"picture: {folder / 'bench.png'}")
+
+
+@app.command("bench zoo")
+def bench_zoo(
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Recipes. Default: all that train from scratch in minutes.", show_default=False
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each recipe.")] = 1,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Budget: epochs of each training.", show_default=False),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="Budget: seconds of each training.", show_default=False),
+    ] = None,
+    flops: Annotated[
+        float | None,
+        typer.Option(
+            help="Budget: floating-point operations of each training, as 1e13.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Data = None,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Runs, zoo.json and zoo.png; a later call adds to it. Default: runs/zoo/BUDGET.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Train recipes under one budget, or each by its own schedule, and rank them by what they cost.
+
+    Stopped by Ctrl-C, the same command goes on where it was."""
+    from ..zoo import bench_zoo
+    from ..zoo.entry import LEADERBOARD, PICTURE, folder_of
+
+    board = bench_zoo(
+        recipes or [],
+        seeds=seeds,
+        epochs=epochs,
+        seconds=seconds,
+        flops=flops,
+        data=data,
+        overrides=overrides or [],
+        out=out,
+        device=device,
+        progress=not quiet,
+    )
+    if as_json:
+        print(json.dumps(board.to_dict(), indent=2))
+        return
+    folder = folder_of(out, board.slug)
+    print(board)
+    print(f"\nnumbers: {folder / LEADERBOARD}")
+    print(f"picture: {folder / PICTURE}")
 
 
 def _numbers(option: str, text: str) -> list[int]:

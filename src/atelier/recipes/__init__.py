@@ -19,11 +19,36 @@ from .classical import (
     logistic,
     random_forest,
 )
+from .convolutional import (
+    cbam_resnet,
+    densenet,
+    efficient,
+    lenet,
+    mobile,
+    preact_resnet,
+    se_resnet,
+    shake_shake,
+    small_100k,
+    small_1m,
+    small_1m_long,
+    vgg,
+    wrn_16_4,
+)
+from .domain_adaptation import adapted, adapted_from
 from .fast import fast_91, fast_93, fast_94, fast_95
 from .few_shot import few_shot, few_shot_plain
 from .noisy_labels import noisy, noisy_bootstrapping, noisy_co_teaching, noisy_gce
 from .photos import fine_tune, photos, photos_fast
 from .plain import cnn, hybrid, mlp, resnet
+from .semi_supervised import (
+    contrastive,
+    few_labels,
+    fixmatch,
+    flexmatch,
+    mean_teacher,
+    pi_model,
+    pseudo_label,
+)
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "mlp": mlp,
@@ -36,6 +61,19 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "fast-95": fast_95,
     "photos-fast": photos_fast,
     "photos": photos,
+    "lenet": lenet,
+    "vgg": vgg,
+    "preact-resnet": preact_resnet,
+    "se-resnet": se_resnet,
+    "cbam-resnet": cbam_resnet,
+    "densenet": densenet,
+    "mobile": mobile,
+    "efficient": efficient,
+    "wrn-16-4": wrn_16_4,
+    "shake-shake": shake_shake,
+    "small-100k": small_100k,
+    "small-1m": small_1m,
+    "small-1m-long": small_1m_long,
     "logistic": logistic,
     "hog-svm": hog_svm,
     "random-forest": random_forest,
@@ -53,6 +91,15 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "vit": vit,
     "cct": cct,
     "coatnet": coatnet,
+    "few-labels": few_labels,
+    "pseudo-label": pseudo_label,
+    "pi-model": pi_model,
+    "mean-teacher": mean_teacher,
+    "fixmatch": fixmatch,
+    "flexmatch": flexmatch,
+    "contrastive": contrastive,
+    "domain-source": adapted_from,
+    "domain-adapted": adapted,
 }
 
 ZOO = ("mlp", "cnn", "hybrid", "resnet", "fast-91", "fast-93", "fast-94")

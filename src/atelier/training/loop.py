@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..config import TrainConfig
 from ..data.batches import Batch
 from ..errors import DivergenceError
 from ..progress import Bar
+from .averaging import averages_of
 from .checkpoints import TrainingState, copy_weights, restore
 from .objectives import Logs, Objective
 from .schedules import Schedule
@@ -29,7 +31,9 @@ from .schedules import Schedule
 class Batches(Protocol):
     """What the loop needs of its data."""
 
-    batch_size: int
+    @property
+    def batch_size(self) -> int:
+        """Images in a batch."""
 
     def __len__(self) -> int: ...
 
@@ -42,6 +46,8 @@ class Batches(Protocol):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Put back what `state_dict` gave."""
 
+
+_NORM_IMAGES = 10_000  # enough for a batch norm's mean and variance
 
 Validate = Callable[[nn.Module], dict[str, float]]
 """Measures a model on the validation part: ``validation/loss`` and ``validation/accuracy``."""
@@ -72,7 +78,8 @@ def fit(
         state: an earlier epoch to go on from, or None.
         after_epoch: called with the state after every epoch.
         bar: counts epochs.
-        precision: what convolutions and matrix products are computed in.
+        precision: what convolutions and matrix products are computed in. bfloat16 has the range of
+            float32, so that no gradient has to be scaled up lest it vanish.
         before_epoch: told each epoch's number, from 1, before it; it may freeze parameters.
 
     Returns:
@@ -85,10 +92,7 @@ def fit(
     schedule = Schedule(config)
     # The weights are the same ones; `model` keeps their names.
     trained: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
-    average = None
-    if config.ema_decay:
-        average_step = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
-        average = AveragedModel(model, multi_avg_fn=average_step, use_buffers=True)
+    averages = averages_of(model, config)
     own = objective if isinstance(objective, nn.Module) else None
     after_step: Callable[[nn.Module], None] | None = getattr(objective, "after_step", None)
     # Taken before a state brings its own, which the schedule has lowered already.
@@ -96,7 +100,7 @@ def fit(
     if state is None:
         state = TrainingState(model=copy_weights(model), optimizer=optimizer.state_dict())
     else:
-        restore(state, model, optimizer, average, batches, own)
+        restore(state, model, optimizer, averages, batches, own)
 
     history = state.history
     earlier = state.seconds
@@ -114,25 +118,27 @@ def fit(
         model.train()
         epoch_started = time.perf_counter()
         sums: dict[str, Tensor] = {}
-        for step, batch in enumerate(batches.epoch(epoch, batch_seed)):
-            done = epoch - 1 + step / len(batches)
+        seen = 0  # batches of this epoch
+        for step, group in enumerate(_grouped(batches.epoch(epoch, batch_seed), config.accumulate)):
+            done = epoch - 1 + seen / len(batches)
             factor = schedule.factor(done)
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * factor
-            logs = _step(trained, batch, objective, optimizer, config.clip_grad_norm, precision)
-            if average is not None:
-                average.update_parameters(model)
+            for rates, peak in zip(optimizer.param_groups, peaks, strict=True):
+                rates["lr"] = peak * factor
+            logs = take_step(trained, group, objective, optimizer, config, precision)
+            averages.after_step(model)
             if after_step is not None:
                 after_step(model)
             for name, value in logs.items():
                 sums[name] = sums[name] + value if name in sums else value
+            seen += len(group)
             if step % 16 == 0:
-                rate = (step + 1) * batches.batch_size / (time.perf_counter() - epoch_started)
+                rate = seen * batches.batch_size / (time.perf_counter() - epoch_started)
                 bar.update(done, _note(epoch, config.num_epochs, rate, history))
         means = {f"train/{name}": float(total) / len(batches) for name, total in sums.items()}
         seconds = time.perf_counter() - epoch_started
 
-        kept = model if average is None else average.module
+        some = islice(batches.epoch(epoch, batch_seed), -(-_NORM_IMAGES // batches.batch_size))
+        kept = averages.after_epoch(model, epoch, (batch.images for batch in some))
         due = epoch % config.validate_every == 0 or epoch == config.num_epochs
         measured = validate(kept) if validate is not None and due else {}
         validation_seconds = time.perf_counter() - epoch_started - seconds
@@ -148,7 +154,7 @@ def fit(
         state = TrainingState(
             model=copy_weights(model),
             optimizer=optimizer.state_dict(),
-            average={} if average is None else copy_weights(average),
+            average=copy_weights(averages),
             batches={name: t.detach().cpu().clone() for name, t in batches.state_dict().items()},
             objective={} if own is None else copy_weights(own),
             best=copy_weights(kept) if better else state.best,
@@ -160,30 +166,53 @@ def fit(
     return state
 
 
-def _step(
+def take_step(
     model: nn.Module,
-    batch: Batch,
+    batches: Sequence[Batch],
     objective: Objective,
     optimizer: torch.optim.Optimizer,
-    clip_grad_norm: float,
-    precision: torch.dtype,
+    config: TrainConfig,
+    precision: torch.dtype = torch.float32,
 ) -> Logs:
+    """One step by the mean loss of some batches.
+
+    Returns:
+        The sum over the batches of what the objective logs. Of an optimizer that calls the closure
+        again, the first call counts: it is at the weights themselves.
+    """
     logs: Logs = {}
+    unseen = True
 
     def closure() -> Tensor:
+        nonlocal unseen
         optimizer.zero_grad(set_to_none=True)
-        device = batch.images.device.type
-        with torch.autocast(device, precision, enabled=precision != torch.float32):
-            loss, told = objective(model, batch)
-        torch.autograd.backward(loss)
-        if clip_grad_norm:
-            nn.utils.clip_grad_norm_(model.parameters(), clip_grad_norm)
-        logs.update(told)
-        return loss.detach()
+        total: Tensor | float = 0.0
+        for batch in batches:
+            known = batch if unseen else replace(batch, observe=None)
+            with torch.autocast(
+                batch.images.device.type, precision, enabled=precision != torch.float32
+            ):
+                loss, told = objective(model, known)
+            torch.autograd.backward(loss / len(batches))
+            total = total + loss.detach()
+            for name, value in told.items() if unseen else ():
+                logs[name] = logs[name] + value if name in logs else value
+        if config.clip_grad_norm:
+            learned = [p for group in optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(learned, config.clip_grad_norm)
+        unseen = False
+        return torch.as_tensor(total / len(batches))
 
     # torch types the closure as returning a float, and documents a tensor.
     optimizer.step(closure)  # type: ignore[arg-type]
     return logs
+
+
+def _grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """`size` at a time; the last may be fewer."""
+    rest = iter(batches)
+    while group := list(islice(rest, size)):
+        yield group
 
 
 def _refuse_divergence(epoch: int, measured: dict[str, float]) -> None:
