@@ -56,9 +56,10 @@ class ShakeShakeBlock(nn.Module):
         first, second = (branch(x) for branch in self.branches)
         shortcut: Tensor = self.shortcut(x)
         if not self.training:
-            return shortcut + 0.5 * (first + second)
+            mean: Tensor = 0.5 * (first + second)
+            return shortcut + mean
         shares = torch.rand(2, len(x), 1, 1, 1, device=x.device).to(first.dtype)
-        mixed: Tensor = Shake.apply(first, second, shares[0], shares[1])  # type: ignore[no-untyped-call]
+        mixed: Tensor = Shake.apply(first, second, shares[0], shares[1])
         return shortcut + mixed
 
 

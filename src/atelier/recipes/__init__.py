@@ -28,9 +28,9 @@ from .convolutional import (
     preact_resnet,
     se_resnet,
     shake_shake,
-    small_100k,
     small_1m,
     small_1m_long,
+    small_100k,
     vgg,
     wrn_16_4,
 )
