@@ -135,7 +135,7 @@ def test_each_block_learns_slower_than_the_one_above(name, optimizer):
             ["train.freeze=backbone", "train.unfreeze_epochs=1", "train.cached_views=2"],
             "cached_views needs a backbone that stays frozen",
         ),
-        (["train.optimizer=muon", "train.layer_decay=0.5"], "layer_decay is for adam"),
+        (["train.optimizer=muon", "train.layer_decay=0.5"], "layer_decay is for the other"),
         (["train.optimizer=muon", "train.freeze=backbone"], "all of them are frozen"),
         (["train.layer_decay=0"], "train.layer_decay: input should be greater than 0"),
     ],

@@ -56,6 +56,9 @@ class TrainConfig(Strict):
     """Epochs of the first cycle of the restarts schedule, its warm-up included."""
     cycle_growth: Annotated[int, Field(ge=1, le=16)] = 1
     """How many times as long each cycle of the restarts schedule is as the one before it."""
+    snapshots: bool = False
+    """Keep the weights, as they are trained, at the end of each cycle of the restarts schedule, for
+    an ensemble of them."""
     warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 0.5
     """Epochs, fractions allowed, over which the learning rate rises linearly."""
     step_epochs: Annotated[int, Field(ge=1)] = 5
@@ -167,6 +170,8 @@ class TrainConfig(Strict):
                 f"warmup_epochs ({self.warmup_epochs:g}) must be less than num_epochs "
                 f"({self.num_epochs}): set train.warmup_epochs too"
             )
+        if self.snapshots and self.schedule != "restarts":
+            raise ValueError("snapshots are of cycles: set train.schedule=restarts")
         if self.schedule == "restarts" and self.warmup_epochs >= self.cycle_epochs:
             raise ValueError(
                 f"warmup_epochs ({self.warmup_epochs:g}) must be less than cycle_epochs "

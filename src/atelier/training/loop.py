@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -137,8 +138,8 @@ def fit(
         means = {f"train/{name}": float(total) / len(batches) for name, total in sums.items()}
         seconds = time.perf_counter() - epoch_started
 
-        some = islice(batches.epoch(epoch, batch_seed), -(-_NORM_IMAGES // batches.batch_size))
-        kept = averages.after_epoch(model, epoch, (batch.images for batch in some))
+        images = partial(_some_images, batches, epoch, batch_seed)
+        kept = averages.after_epoch(model, epoch, images)
         due = epoch % config.validate_every == 0 or epoch == config.num_epochs
         measured = validate(kept) if validate is not None and due else {}
         validation_seconds = time.perf_counter() - epoch_started - seconds
@@ -206,6 +207,12 @@ def take_step(
     # torch types the closure as returning a float, and documents a tensor.
     optimizer.step(closure)  # type: ignore[arg-type]
     return logs
+
+
+def _some_images(batches: Batches, epoch: int, seed: int) -> Iterator[Tensor]:
+    """The first batches of an epoch."""
+    count = math.ceil(_NORM_IMAGES / batches.batch_size)
+    return (batch.images for batch in islice(batches.epoch(epoch, seed), count))
 
 
 def _grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

@@ -12,14 +12,19 @@ from ..devices import leave_compiler_out
 from ..errors import ConfigError
 from ..models import Classifier
 from .layers import layer_groups
+from .lion import Lion
 from .muon import Muon
+from .sharpness import sharpness_aware
+
+_RADII = {"sam": 0.05, "asam": 0.5}  # of the papers, on small photos
 
 
 def build_optimizer(
     model: nn.Module, config: TrainConfig, objective: object = None
 ) -> torch.optim.Optimizer:
-    """Adam (arXiv:1412.6980), AdamW (arXiv:1711.05101), SGD with momentum, or Muon on the filters
-    of convolutions and SGD on the rest.
+    """Adam (arXiv:1412.6980), AdamW (arXiv:1711.05101), NAdam (Dozat 2016, with AdamW's decay),
+    RMSprop (Tieleman and Hinton 2012), Lion, SGD with momentum, or Muon on the filters of
+    convolutions and SGD on the rest; sharpness-aware where the recipe says so.
 
     Weight decay is kept off biases, norms and other vectors: shrinking them regularizes nothing.
     Every group's `lr` is its peak; the loop multiplies it by the schedule's factor. With
@@ -33,6 +38,17 @@ def build_optimizer(
     Raises:
         ConfigError: Muon for a network without convolutions.
     """
+    networks = nn.ModuleList([model])
+    if isinstance(objective, nn.Module):
+        networks.append(objective)
+    optimizer = _named(model, config, objective)
+    if config.sharpness != "none":
+        radius = config.sharpness_radius or _RADII[config.sharpness]
+        sharpness_aware(optimizer, networks, radius, adaptive=config.sharpness == "asam")
+    return optimizer
+
+
+def _named(model: nn.Module, config: TrainConfig, objective: object) -> torch.optim.Optimizer:
     trained = [p for p in model.parameters() if p.requires_grad]
     if config.optimizer == "muon":
         filters = [p for p in trained if p.ndim == 4]
@@ -59,14 +75,23 @@ def build_optimizer(
             leave_compiler_out(torch.optim.Optimizer, *methods)
         others = [{**group, "lr": config.sgd_lr} for group in groups if group["params"]]
         return Muon(filters, others, lr=config.lr, momentum=config.momentum)
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups,
-            lr=config.lr,
-            momentum=config.momentum,
-            # Nesterov's step is defined by the momentum it looks ahead with.
-            nesterov=config.nesterov and config.momentum > 0,
-            fused=True,
-        )
-    adam = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return adam(groups, lr=config.lr, fused=True)
+    match config.optimizer:
+        case "sgd":
+            return torch.optim.SGD(
+                groups,
+                lr=config.lr,
+                momentum=config.momentum,
+                # Nesterov's step is defined by the momentum it looks ahead with.
+                nesterov=config.nesterov and config.momentum > 0,
+                fused=True,
+            )
+        case "lion":
+            return Lion(groups, lr=config.lr)
+        case "nadam":
+            return torch.optim.NAdam(groups, lr=config.lr, decoupled_weight_decay=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr=config.lr)
+        case "adam":
+            return torch.optim.Adam(groups, lr=config.lr, fused=True)
+        case _:
+            return torch.optim.AdamW(groups, lr=config.lr, fused=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import takewhile
 
 from ..config import TrainConfig
 
@@ -14,6 +16,9 @@ class Schedule:
     step        `step_factor` to the number of `step_epochs` that have passed
     plateau     `step_factor` whenever validation has not got better for `step_epochs` epochs
     cosine      half a cosine from 1 to 0 (Loshchilov and Hutter 2017, arXiv:1608.03983)
+    restarts    such a half cosine in each cycle, the next `cycle_growth` times as long (SGDR, the
+                same paper, equation 5); the cycles end with whole epochs, and the warm-up is a part
+                of the first
     one-cycle   a line from 1 to 0 (Smith and Topin 2018, arXiv:1708.07120, without the momentum)
 
     Args:
@@ -39,7 +44,11 @@ class Schedule:
             case "plateau":
                 return self._plateau_factor
             case "cosine":
-                return 0.5 * (1 + math.cos(math.pi * progress))
+                return _half_cosine(progress)
+            case "restarts":
+                start, end = next(s for s in _cycles(c) if epoch < s[1])
+                start = max(start, c.warmup_epochs)
+                return _half_cosine((epoch - start) / (end - start))
             case "one-cycle":
                 return 1 - progress
 
@@ -52,3 +61,24 @@ class Schedule:
             if since == self.config.step_epochs:
                 since, drops = 0, drops + 1
         self._plateau_factor = self.config.step_factor**drops
+
+
+def ends_of_cycles(config: TrainConfig) -> list[int]:
+    """The epochs, from 1, with which the whole cycles of the restarts schedule end: there the
+    learning rate is lowest, and the weights are worth keeping (Huang et al. 2017,
+    arXiv:1704.00109)."""
+    ends = (end for _, end in _cycles(config))
+    return list(takewhile(lambda end: end <= config.num_epochs, ends))
+
+
+def _cycles(config: TrainConfig) -> Iterator[tuple[float, int]]:
+    """Where each cycle begins and ends, in epochs."""
+    start, length = 0, config.cycle_epochs
+    while True:
+        yield start, start + length
+        start, length = start + length, length * config.cycle_growth
+
+
+def _half_cosine(progress: float) -> float:
+    """From 1 to 0."""
+    return 0.5 * (1 + math.cos(math.pi * progress))

@@ -40,6 +40,9 @@ _FIXED = {
 _LEARNING_RATES = {
     "adam": (1e-4, 3e-2),
     "adamw": (1e-4, 3e-2),
+    "nadam": (1e-4, 3e-2),
+    "rmsprop": (3e-5, 1e-2),
+    "lion": (1e-5, 3e-3),
     "sgd": (1e-3, 1.0),
     "muon": (5e-3, 0.5),
 }
