@@ -142,6 +142,8 @@ class Run:
     @property
     def command(self) -> str:
         """The command line that repeats this run."""
+        if made_by := self.environment.get("command"):  # of other runs, not by a training
+            return str(made_by)
         recipe = self.recipe
         # One that was written in Python is told as changes of the recipe that has its model.
         start = nearest_named(recipe).model_copy(update={"data": recipe.data, "seed": recipe.seed})
@@ -184,13 +186,16 @@ class Run:
         """Keep `predictions` in the folder."""
         predictions.save(self._predictions_path(split))
 
-    def model(self) -> Classifier:
+    def model(self, *, weights: Path | None = None) -> Classifier:
         """The trained network, on the CPU and in evaluation mode.
+
+        Args:
+            weights: a file of other weights of the same network, as a snapshot; None is the kept.
 
         Raises:
             RunError: the weights are missing, corrupt, or not of this network.
         """
-        path = self.path / "model.safetensors"
+        path = self.path / "model.safetensors" if weights is None else weights
         model = build_model(self.card.model, self.card.image_shape, len(self.classes))
         try:
             with explained(path, "read"):

@@ -35,7 +35,8 @@ from .optimizers import build_optimizer
 from .plan import paths_of, planned
 from .preparation import prepare
 from .probe import caches_embeddings
-from .run_folder import CHECKPOINT, WEIGHTS, begin_run, finish_run, keep_fitted
+from .run_folder import CHECKPOINT, WEIGHTS, begin_run, finish_run, keep_fitted, save_snapshot
+from .schedules import ends_of_cycles
 
 Say = Callable[[str], None]
 OnEpoch = Callable[[Path, list[dict[str, Any]]], None]
@@ -184,6 +185,9 @@ def train(
 
     def after_epoch(state: TrainingState) -> None:
         nonlocal latest
+        if resolved.train.snapshots and len(state.history) in ends_of_cycles(resolved.train):
+            # Before the checkpoint: what is resumed after this epoch does not come back to it.
+            save_snapshot(path, prepared, state)
         save_checkpoint(path / CHECKPOINT, state)
         write_text(path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in state.history))
         latest = state

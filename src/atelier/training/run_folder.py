@@ -82,6 +82,18 @@ def _save_card(path: Path, prepared: Prepared) -> None:
     write_text(path / "model.json", prepared.card.model_dump_json(indent=2) + "\n")
 
 
+def save_snapshot(path: Path, prepared: Prepared, state: TrainingState) -> None:
+    """Keep the weights at the end of a cycle, whole or not at all: ``snapshots/EPOCH.safetensors``
+    in the run folder `path`."""
+    folder = path / "snapshots"
+    with explained(folder):
+        folder.mkdir(exist_ok=True)
+    # Of a probe, the state has the head alone.
+    weights = {**copy_weights(prepared.model), **state.model}
+    with atomic_path(folder / f"{len(state.history)}.safetensors") as temporary:
+        save_file(weights, temporary)
+
+
 def finish_run(path: Path, prepared: Prepared, state: TrainingState, *, interrupted: bool) -> None:
     """Write what makes the folder a whole run; `metrics.json` last, for it says so."""
     # An older evaluation was of other weights.

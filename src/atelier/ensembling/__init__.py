@@ -1,0 +1,5 @@
+"""Several trained networks as one run: ensembles, snapshots, soups."""
+
+from .entry import ensemble
+
+__all__ = ["ensemble"]
