@@ -63,6 +63,14 @@ def train(
             "mean of several.",
         ),
     ] = None,
+    labels: Annotated[
+        int | None,
+        typer.Option(
+            help="How many training images have a label that is looked at, as many of each class. "
+            "Default: the recipe's, mostly all.",
+            show_default=False,
+        ),
+    ] = None,
     list_recipes: Annotated[
         bool, typer.Option("--list", help="Show the recipes with their cost, and stop.")
     ] = False,
@@ -90,6 +98,7 @@ def train(
         resume=resume,
         init=init,
         teachers=teachers or (),
+        labels=labels,
         track=track,
         device=device,
         progress=not quiet,

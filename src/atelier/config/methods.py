@@ -6,6 +6,12 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field
 
+from .domain_adaptation import (
+    BatchNormAdaptationConfig,
+    DannConfig,
+    DeepCoralConfig,
+    SelfTrainingConfig,
+)
 from .few_shot import PrototypicalConfig
 from .noisy_labels import BootstrappingConfig, CoTeachingConfig, GeneralizedCrossEntropyConfig
 from .semi_supervised import ContrastiveConfig, SemiSupervisedConfig
@@ -40,7 +46,11 @@ MethodConfig = Annotated[
     | PrototypicalConfig
     | GeneralizedCrossEntropyConfig
     | BootstrappingConfig
-    | CoTeachingConfig,
+    | CoTeachingConfig
+    | BatchNormAdaptationConfig
+    | DannConfig
+    | DeepCoralConfig
+    | SelfTrainingConfig,
     Field(discriminator="name"),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -145,6 +146,33 @@ class TrainingBatches:
     def __len__(self) -> int:
         """Batches in the epoch at hand."""
         return self._taken // self.batch_size
+
+    def without_labels(
+        self,
+        chosen: npt.NDArray[np.int64],
+        batch_size: int,
+        augment: Augmenter,
+        *,
+        views: Sequence[Augmenter] = (),
+    ) -> TrainingBatches:
+        """Batches of other images of the same split, which share its memory, with the label 0 for
+        all of them; neither pruned nor mixed.
+
+        Args:
+            chosen: (M,) their positions in the split.
+            batch_size: images in a batch, at most M.
+            augment: changes batches.
+            views: augment the same images once more each.
+        """
+        others = copy(self)
+        others.chosen = torch.from_numpy(chosen).to(self.chosen.device)
+        others.labels = torch.zeros_like(others.chosen)
+        others.batch_size = min(batch_size, len(chosen))
+        others.augment, others.views = augment, tuple(views)
+        others.pruning = others.mixing = others.weights = None
+        others.balanced = False
+        others._taken = len(chosen)
+        return others
 
     def state_dict(self) -> dict[str, Tensor]:
         """What one epoch leaves to the next."""

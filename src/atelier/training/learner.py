@@ -45,6 +45,29 @@ def class_weights_of(prepared: Prepared, recipe: Recipe) -> Tensor | None:
     return balanced_class_weights(prepared.batches.labels, len(prepared.card.classes))
 
 
+def few_labels_notes(prepared: Prepared, recipe: Recipe) -> list[str]:
+    """What who reads a run with few labels must know: how many, which, and of which accuracy."""
+    few = prepared.few
+    if few is None:
+        return []
+    others = "not used" if recipe.method.name == "supervised" else "used without theirs"
+    first = (
+        f"learns from the labels of {len(few.labeled):,} images, drawn with seed {few.seed} and "
+        f"listed in labels.json; the other {len(few.unlabeled):,} images are {others}"
+    )
+    notes = [first]
+    if prepared.validation is not None:
+        count = f"{len(prepared.validation):,} further images"
+        notes.append(
+            f"the labels of {count} are used to choose the weights, which who has few labels "
+            "cannot do: set train.keep=last"
+            if recipe.train.keep == "best"
+            else f"the labels of {count} are used to measure the validation accuracy, and the "
+            "weights are not chosen by it"
+        )
+    return notes
+
+
 def learn_from_labels(prepared: Prepared, recipe: Recipe) -> Learner:
     """Each image with its label."""
     weights = class_weights_of(prepared, recipe)

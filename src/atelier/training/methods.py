@@ -6,6 +6,12 @@ from ..config import Recipe
 from ..errors import ConfigError
 from .contrastive import learn_by_contrast
 from .distillation import distill
+from .domain_adaptation import (
+    adapt_batch_norm,
+    adapt_by_adversary,
+    adapt_by_covariance,
+    adapt_by_self_training,
+)
 from .few_shot import learn_prototypes
 from .learner import Learner, Method, learn_from_labels
 from .noisy_labels import co_teach, learn_bootstrapped, learn_generalized
@@ -31,6 +37,10 @@ METHODS: dict[str, Method] = {
     "generalized-cross-entropy": learn_generalized,
     "bootstrapping": learn_bootstrapped,
     "co-teaching": co_teach,
+    "batch-norm-adaptation": adapt_batch_norm,
+    "dann": adapt_by_adversary,
+    "deep-coral": adapt_by_covariance,
+    "self-training": adapt_by_self_training,
 }
 
 

@@ -128,7 +128,7 @@ def prepare(
         image_shape=image_shape,
         mean=mean,
         std=std,
-        background=_background(dataset.train.images[chosen[:1000]]),
+        background=background_of(dataset.train.images[chosen[:1000]]),
         mirror_average=recipe.mirror_average,
         shift_average=recipe.shift_average,
     )
@@ -265,7 +265,7 @@ def _image_weights(
     return (weights / mean).astype(np.float32)
 
 
-def _background(images: npt.NDArray[np.uint8]) -> int:
+def background_of(images: npt.NDArray[np.uint8]) -> int:
     """The median byte along the edges of (at most 1,000 of) the images."""
     some = images[:1000]
     edges = (some[:, :, 0], some[:, :, -1], some[:, :, :, 0], some[:, :, :, -1])
