@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from .embeddings import embeddings
     from .ensembling import ensemble
     from .errors import AtelierError
-    from .evaluation import Comparison, Evaluation, evaluate
+    from .evaluation import Comparison, Evaluation, ViewGains, evaluate, view_gains
     from .explaining import Explanations, explain
     from .exported import ExportedModel, load_export
     from .exporting import Export, export
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from .sweeps import compare
     from .tracking import track
     from .training import train
-    from .tuning import Tuning, tune
+    from .tuning import LearningRateRange, Tuning, lr_range, tune
     from .uncertainty import uncertainty
     from .zoo import Leaderboard, bench_zoo
 
@@ -82,6 +82,7 @@ _HOMES = {
     "FewShot": "few_shot",
     "ImagePrediction": "inference",
     "Leaderboard": "zoo",
+    "LearningRateRange": "tuning",
     "Predictions": "predictions",
     "Predictor": "predictor",
     "RECIPES": "recipes",
@@ -89,6 +90,7 @@ _HOMES = {
     "Robustness": "robustness",
     "Run": "runs",
     "Tuning": "tuning",
+    "ViewGains": "evaluation",
     "audit": "auditing",
     "bench": "benchmark.entry",
     "bench_zoo": "zoo",
@@ -107,6 +109,7 @@ _HOMES = {
     "load_dataset": "data",
     "load_export": "exported",
     "load_run": "runs",
+    "lr_range": "tuning",
     "model_card": "reporting",
     "predict": "inference",
     "provision": "monitoring",
@@ -118,6 +121,7 @@ _HOMES = {
     "train": "training",
     "tune": "tuning",
     "uncertainty": "uncertainty",
+    "view_gains": "evaluation",
 }
 
 __all__ = [
@@ -133,12 +137,14 @@ __all__ = [
     "FewShot",
     "ImagePrediction",
     "Leaderboard",
+    "LearningRateRange",
     "Predictions",
     "Predictor",
     "Recipe",
     "Robustness",
     "Run",
     "Tuning",
+    "ViewGains",
     "audit",
     "bench",
     "bench_zoo",
@@ -157,6 +163,7 @@ __all__ = [
     "load_dataset",
     "load_export",
     "load_run",
+    "lr_range",
     "model_card",
     "predict",
     "provision",
@@ -168,6 +175,7 @@ __all__ = [
     "train",
     "tune",
     "uncertainty",
+    "view_gains",
 ]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..errors import ConfigError
 from .application import AsJson, Device, Overwrite, Quiet, app
 
 
@@ -35,13 +36,29 @@ def evaluate(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Predict again although predictions are kept.")
     ] = False,
+    views: Annotated[
+        bool,
+        typer.Option(
+            "--views",
+            help="Show instead what mirrored and shifted views bring, on the validation images.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """How good a run is: accuracy with its interval, each class, confusions."""
-    from ..evaluation import evaluate
+    from ..evaluation import evaluate, view_gains
 
+    if views:
+        if split == "test" or data is not None:
+            raise ConfigError(
+                "views are compared on the validation images, so that they can be chosen by it",
+                fix="Leave out --split and --data",
+            )
+        gains = view_gains(run, device=device)
+        print(json.dumps(gains.to_dict(), indent=2) if as_json else gains)
+        return
     result = evaluate(
         run,
         split=split,

@@ -33,6 +33,7 @@ from .power import (
 )
 from .ranks import Ranking, critical_difference, friedman_p, rank_over_blocks, wilcoxon_p
 from .significance import alpaydin_f, holm, mcnemar_exact, seed_interval, wilson_interval
+from .views import ViewGain, ViewGains, view_gains
 
 __all__ = [
     "NO_TEST_PART",
@@ -51,6 +52,8 @@ __all__ = [
     "PairedTest",
     "Ranking",
     "ScoreDifference",
+    "ViewGain",
+    "ViewGains",
     "agreement_of",
     "alpaydin_f",
     "answer_rule",
@@ -79,6 +82,7 @@ __all__ = [
     "seeds_needed",
     "seeds_power",
     "tango_interval",
+    "view_gains",
     "wilcoxon_p",
     "wilson_interval",
 ]
