@@ -69,14 +69,14 @@ def learn_prototypes(prepared: Prepared, recipe: Recipe) -> Learner:
     """
     options = recipe.method
     assert isinstance(options, PrototypicalConfig)
-    train, augment = recipe.train, recipe.augment
+    train = recipe.train
     odd = {
         "train.prune": train.prune > 0,
         "train.sampling=balanced": train.sampling == "balanced",
         "train.class_weights": train.class_weights != "none",
         "train.label_smoothing": train.label_smoothing > 0,
-        "augment.mixup": augment.mixup > 0,
-        "augment.cutmix": augment.cutmix > 0,
+        "mixed images": prepared.batches.mixing is not None,
+        "weights of images": prepared.batches.weights is not None,
     }
     for name, used in odd.items():
         if used:

@@ -175,8 +175,7 @@ def co_teach(prepared: Prepared, recipe: Recipe) -> Learner:
     weighed = {
         "train.class_weights": recipe.train.class_weights != "none",
         "train.prune": recipe.train.prune > 0,
-        "augment.mixup": recipe.augment.mixup > 0,
-        "augment.cutmix": recipe.augment.cutmix > 0,
+        "mixed images": prepared.batches.mixing is not None,
         "weights of images": prepared.batches.weights is not None,
     }
     for name, used in weighed.items():
