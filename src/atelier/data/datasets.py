@@ -184,10 +184,10 @@ def load_dataset(
         return _load_sample()
     from .corrections import is_corrections, open_corrected
     from .photos import has_photos, open_photos
-    from .views import open_view, parted
+    from .derived import open_derived, parted
 
     if (view := parted(spec)) is not None:
-        return open_view(*view, photos, progress=progress)
+        return open_derived(*view, photos, progress=progress)
     if is_corrections(spec):
         return open_corrected(spec, photos, progress=progress)
     if has_photos(spec):

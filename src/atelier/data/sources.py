@@ -284,7 +284,7 @@ def obtain_dataset(
         DataError: unknown, corrupt, or not to be had.
         StorageError: the cache cannot be written.
     """
-    from .views import source_of
+    from .derived import source_of
 
     if source_of(spec) == FASHION_MNIST and not datasets.cached_path(FASHION_MNIST).exists():
         fetch(FASHION_MNIST, progress=progress)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DataError, ImageError, did_you_mean
+from ..errors import ConfigError, DataError, ImageError, did_you_mean
 from ..predictions import Predictions
 from ..progress import progress_bar
 from .calibration import calibration_of, evaluate_calibrated
 from .metrics import Evaluation
 
 if TYPE_CHECKING:
+    from ..data import Dataset, ImageSplit
     from ..runs import Run
 
 _SHOW_FROM = 200  # photos; fewer take no two seconds
@@ -27,32 +28,41 @@ def evaluate_elsewhere(
     run: Run,
     data: str | Path,
     *,
+    split: Literal["test", "validation"] | None = None,
     skip_bad: bool = False,
     device: str = "auto",
     progress: bool = False,
 ) -> Evaluation:
     """Judge a run by all images of a folder, a table or a data set; nothing is kept.
 
-    Photos are read as `predict` reads them, at the run's own size.
+    Photos are read as `predict` reads them, at the run's own size. Of a data set that the run has
+    learned from in any domain, with labels or without, the judged part alone is taken.
 
     Args:
         run: a handle.
         data: a folder of class folders or a table, with or without parts, or the name or folder of
             a data set of arrays.
+        split: a part of a data set of arrays, its validation part cut as the run's own.
         skip_bad: leave out photos that cannot be read.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         progress: show a bar on standard error.
 
     Raises:
+        ConfigError: a part of photos is asked for, or one that there is not.
         DataError: the data are missing or corrupt, have a class that the run does not know, or
             images of another shape than the run reads.
     """
     from ..data.photos import has_photos
 
     if has_photos(data):
+        if split is not None:
+            raise ConfigError(
+                "photos from elsewhere are judged by whole",
+                fix="Leave out the split, or give the folder of that part",
+            )
         name, predictions, notes = _of_photos(run, data, skip_bad, device, progress)
     else:
-        name, predictions, notes = _of_arrays(run, data, device)
+        name, predictions, notes = _of_arrays(run, data, split, device)
     if str(data) == run.recipe.data or _same_place(data, run.recipe.data):
         notes.append("the run was trained on some of these images")
     return evaluate_calibrated(
@@ -100,7 +110,9 @@ def _of_photos(
     return source.root.name, predictions, notes
 
 
-def _of_arrays(run: Run, data: str | Path, device: str) -> tuple[str, Predictions, list[str]]:
+def _of_arrays(
+    run: Run, data: str | Path, split: Literal["test", "validation"] | None, device: str
+) -> tuple[str, Predictions, list[str]]:
     from ..data import load_dataset
     from ..predictor import Predictor
 
@@ -115,10 +127,39 @@ def _of_arrays(run: Run, data: str | Path, device: str) -> tuple[str, Prediction
     numbers = _numbers(dataset.classes, run.classes, dataset.name)
     own = np.array([numbers[name] for name in dataset.classes])
     predictor = Predictor.of_run(run, device=device)
-    parts = [p for p in (dataset.train, dataset.validation, dataset.test) if p is not None]
+    name, parts = _judging_parts(run, data, dataset, split)
     labels = np.concatenate([own[part.labels] for part in parts])
     logits = np.concatenate([predictor.logits(part.images) for part in parts])
-    return dataset.name, Predictions(np.arange(len(labels)), labels, logits, run.classes), []
+    return name, Predictions(np.arange(len(labels)), labels, logits, run.classes), []
+
+
+def _judging_parts(
+    run: Run, data: str | Path, dataset: Dataset, split: Literal["test", "validation"] | None
+) -> tuple[str, list[ImageSplit]]:
+    """What to judge by, in words, and the images."""
+    from ..data import validation_of
+
+    if split is None and not _has_seen(run, data):
+        every = (dataset.train, dataset.validation, dataset.test)
+        return dataset.name, [part for part in every if part is not None]
+    name = split or dataset.judged[0]
+    part = dataset.test
+    if name == "validation":
+        share, seed = run.recipe.train.validation_share, run.recipe.seed
+        part = validation_of(dataset, size=share, seed=seed)[1]
+    if part is None:
+        raise ConfigError(f"{dataset.name} has no {name} images", fix="Leave out the split")
+    return f"the {name} part of {dataset.name}", [part]
+
+
+def _has_seen(run: Run, data: str | Path) -> bool:
+    """Whether the training has seen images of these data in another domain, or without labels."""
+    from ..data.derived import source_of
+
+    if str(data) == run.recipe.data:
+        return False  # its own data are judged by whole, and the result says so
+    seen = (run.recipe.data, getattr(run.recipe.method, "target", run.recipe.data))
+    return source_of(data) in map(source_of, seen)
 
 
 def _numbers(names: Sequence[str], known: Sequence[str], where: str) -> dict[str, int]:

@@ -31,9 +31,11 @@ def evaluate(
     Args:
         run: a handle or the path of a run folder.
         split: ``test``, or ``validation``, which the training has looked at; None is the test part
-            where the data set has one, else the validation part.
-        data: other labeled images to judge by, all of them, whatever part they stand in; nothing of
-            it is kept. Their classes are matched to the run's by name, and some may be missing.
+            where the data set has one, else the validation part. Of `data`, too, if they are arrays.
+        data: other labeled images to judge by; nothing of it is kept. All of them, whatever part
+            they stand in, but where the training has seen some, in another domain or without their
+            labels, the part that is judged. Their classes are matched to the run's by name, and
+            some may be missing.
         skip_bad: leave out photos of `data` that cannot be read.
         refresh: predict again although predictions are kept.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -51,11 +53,11 @@ def evaluate(
         raise ConfigError("unknown split", got=split, allowed=["test", "validation"])
     run = run if isinstance(run, Run) else Run(run)
     if data is not None:
-        if split is not None:
-            raise ConfigError("other data are judged by whole", fix="Leave out the split")
         from .elsewhere import evaluate_elsewhere
 
-        return evaluate_elsewhere(run, data, skip_bad=skip_bad, device=device, progress=progress)
+        return evaluate_elsewhere(
+            run, data, split=split, skip_bad=skip_bad, device=device, progress=progress
+        )
     part = split or run.judged
     if refresh or not run.has_predictions(part):
         _predict(run, part, device)

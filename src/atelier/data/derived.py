@@ -76,7 +76,7 @@ def source_of(spec: str | Path) -> str:
     return str(spec) if found is None else source_of(found[0])
 
 
-def open_view(
+def open_derived(
     source: str, view: str, photos: PhotosConfig | None = None, *, progress: bool = False
 ) -> Dataset:
     """Load ``SOURCE:VIEW``.
