@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from ..errors import ConfigError
 from .application import AsJson, Data, Device, Overrides, Quiet, Track, app
 
 
@@ -15,6 +16,14 @@ from .application import AsJson, Data, Device, Overrides, Quiet, Track, app
 def tune(
     recipe: Annotated[str, typer.Argument(help="A recipe, or the .json file of a saved one.")],
     data: Data = None,
+    lr_range: Annotated[
+        bool,
+        typer.Option(
+            "--lr-range",
+            help="Search nothing, but train some steps while the learning rate rises, draw what "
+            "the loss does, and suggest a rate.",
+        ),
+    ] = False,
     trials: Annotated[
         int | None,
         typer.Option(
@@ -85,6 +94,27 @@ def tune(
 ) -> None:
     """Search the settings of a recipe by validation accuracy, and save the best one; stopped, the
     same command goes on."""
+    if lr_range:
+        others: dict[str, object] = {"--trials": trials, "--minutes": minutes, "--search": search}
+        others |= {"--space": space, "--storage": storage, "--track": track}
+        for option, value in others.items():
+            if value is not None:
+                raise ConfigError(
+                    f"--lr-range searches nothing, and {option} is for a search",
+                    fix="Leave out one of the two",
+                )
+        _lr_range(
+            recipe,
+            data=data,
+            seed=seed,
+            overrides=overrides or [],
+            name=name,
+            out=out,
+            device=device,
+            progress=not quiet,
+            as_json=as_json,
+        )
+        return
     from ..tuning import tune
 
     result = tune(
@@ -112,3 +142,14 @@ def tune(
     print(result)
     print(f"pictures: {result.folder / 'figures'}")
     print(f"next: atelier train {result.folder / 'best.json'}")
+
+
+def _lr_range(recipe: str, *, as_json: bool, **options: Any) -> None:
+    from ..tuning import lr_range
+
+    result = lr_range(recipe, **options)
+    if as_json:
+        print(json.dumps(result.to_dict(), indent=2))
+        return
+    print(result)
+    print(f"picture: {result.folder / 'figures' / 'lr-range.png'}")

@@ -120,7 +120,7 @@ def fit(
         epoch_started = time.perf_counter()
         sums: dict[str, Tensor] = {}
         seen = 0  # batches of this epoch
-        for step, group in enumerate(_grouped(batches.epoch(epoch, batch_seed), config.accumulate)):
+        for step, group in enumerate(grouped(batches.epoch(epoch, batch_seed), config.accumulate)):
             done = epoch - 1 + seen / len(batches)
             factor = schedule.factor(done)
             for rates, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -215,7 +215,7 @@ def _some_images(batches: Batches, epoch: int, seed: int) -> Iterator[Tensor]:
     return (batch.images for batch in islice(batches.epoch(epoch, seed), count))
 
 
-def _grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+def grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
     """`size` at a time; the last may be fewer."""
     rest = iter(batches)
     while group := list(islice(rest, size)):
