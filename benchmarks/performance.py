@@ -7,18 +7,15 @@ import re
 import shlex
 import statistics
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from atelier.errors import RunError
 from atelier.evaluation import seed_interval
 from atelier.evaluation.tables import ABSENT, percent, percent_range
-from atelier.storage import explained, write_text
 
 from .measurements import Measurements, PeerRun, RecipeRun
 from .peers import PEERS
+from .sections import Section
 
-START = "<!-- performance: written by python -m benchmarks.time_to_accuracy --write-readme -->"
-END = "<!-- /performance -->"
+SECTION = Section("performance", "python -m benchmarks.time_to_accuracy --write-readme")
 
 TARGET = 0.91  # what every system is timed to
 PLAIN_LOOP = "plain-loop"
@@ -116,25 +113,6 @@ def machines_text(machines: Sequence[Measurements], picture: str | None) -> str:
         f"### {measurements.machine['processor']}\n\n{text}"
         for measurements, text in zip(machines, texts, strict=True)
     )
-
-
-def write_readme(readme: Path, text: str) -> None:
-    """Put `text` between the markers of `readme`.
-
-    Raises:
-        StorageError: the file cannot be read or written.
-        RunError: it does not have the two markers, in their order.
-    """
-    with explained(readme, "read"):
-        page = readme.read_text(encoding="utf-8")
-    before, start, rest = page.partition(START)
-    _, end, after = rest.partition(END)
-    if not (start and end):
-        raise RunError(
-            f"{readme} has no place for the performance section",
-            fix=f"Put the lines {START} and {END} where it shall stand",
-        )
-    write_text(readme, f"{before}{START}\n\n{text}\n\n{END}{after}")
 
 
 def counted(number: int, noun: str) -> str:

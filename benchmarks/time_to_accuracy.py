@@ -31,12 +31,12 @@ from .peers import PEERS
 from .peers.protocol import Arrays
 from .performance import (
     PLAIN_LOOP,
+    SECTION,
     claim_lines,
     command_line,
     duration,
     machines_text,
     performance_text,
-    write_readme,
 )
 from .picture import save_picture
 from .systems import System, make_systems
@@ -191,7 +191,7 @@ def _write_readme(options: Any) -> int:
     if options.picture.exists():
         picture = Path(os.path.relpath(options.picture, options.readme.parent)).as_posix()
     text = machines_text([Measurements.load(path) for path in options.results], picture)
-    write_readme(options.readme, text)
+    SECTION.write(options.readme, text)
     print(f"written: {options.readme}")
     return 0
 

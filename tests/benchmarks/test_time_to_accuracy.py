@@ -10,7 +10,7 @@ import pytest
 
 from atelier.errors import AtelierError, RunError
 from benchmarks.measurements import Epoch, Measurements, PeerRun, RecipeRun
-from benchmarks.performance import END, START, claim_lines, performance_text
+from benchmarks.performance import SECTION, claim_lines, performance_text
 from benchmarks.picture import save_picture
 from benchmarks.systems import PeerSystem, RecipeSystem, make_systems
 from benchmarks.time_to_accuracy import in_turn, main, measure
@@ -132,14 +132,14 @@ def test_the_readme_keeps_all_but_the_section(
     measurements: Measurements, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     readme, results = tmp_path / "README.md", tmp_path / "results.json"
-    readme.write_text(f"# Before\n\n{START}\nold words\n{END}\n\nAfter\n")
+    readme.write_text(f"# Before\n\n{SECTION.start}\nold words\n{SECTION.end}\n\nAfter\n")
     measurements.save(results)
     picture = save_picture(measurements, tmp_path / "images" / "picture.png")
     words = ["--write-readme", "--results", results, "--readme", readme, "--picture", picture]
     assert main([str(word) for word in words]) == 0
     page = readme.read_text()
-    assert page.startswith(f"# Before\n\n{START}\n\nTrained on fashion-mnist")
-    assert page.endswith(f"(images/picture.png)\n\n{END}\n\nAfter\n")
+    assert page.startswith(f"# Before\n\n{SECTION.start}\n\nTrained on fashion-mnist")
+    assert page.endswith(f"(images/picture.png)\n\n{SECTION.end}\n\nAfter\n")
     assert "old words" not in page
     assert main([str(word) for word in words]) == 0
     assert readme.read_text() == page
@@ -153,7 +153,7 @@ def test_each_machine_has_its_own_tables(
         tmp_path / "first.json",
         tmp_path / "second.json",
     )
-    readme.write_text(f"{START}{END}")
+    readme.write_text(f"{SECTION.start}{SECTION.end}")
     measurements.save(first)
     replace(measurements, machine={**measurements.machine, "processor": "Other"}).save(second)
     words = ["--results", str(first), str(second)]
@@ -166,7 +166,7 @@ def test_each_machine_has_its_own_tables(
     assert "--write-readme" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", ["", START, f"{END} {START}"])
+@pytest.mark.parametrize("page", ["", SECTION.start, f"{SECTION.end} {SECTION.start}"])
 def test_a_readme_without_markers_is_refused(
     page: str, measurements: Measurements, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from ..evaluation import evaluate
 from ..models import build_model, model_cost
 from ..recipes import ZOO
 from ..runs import Run
-from ..storage import atomic_path, explained
+from ..storage import explained
 from ..sweeps import train_if_missing
 from ..training import default_run_path, resolve_recipe
 from .budget import Budget, stretched
@@ -137,8 +137,8 @@ def _fitted(
     if budget.kind == "own" or recipe.plan:
         return recipe, ""
     begun = default_run_path(recipe, folder) / "recipe.json"
-    if begun.is_file():  # an interrupted training goes on as it was planned
-        return Recipe.load(begun), ""
+    if begun.is_file():  # this machine may have another pace today
+        return stretched(recipe, Recipe.load(begun).train.num_epochs), ""
     shape = (dataset.channels, *dataset.image_size)
     cost = model_cost(build_model(recipe.model, shape, len(dataset.classes)), shape)
     images = round(len(dataset.train.labels) * (1 - recipe.train.validation_share))
@@ -183,14 +183,14 @@ def _entry(runs: Sequence[Run], asked: int, device: str) -> Entry:
 
 
 def _save(board: Leaderboard, folder: Path) -> None:
+    from ..drawing.canvas import save_png
     from .picture import leaderboard_figure
 
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     board.save(folder / LEADERBOARD)
     if board.entries:
-        with atomic_path(folder / PICTURE) as temporary:
-            leaderboard_figure(board).savefig(temporary, format="png")
+        save_png(leaderboard_figure(board), folder / PICTURE)
 
 
 def _say(line: str) -> None:
