@@ -13,14 +13,19 @@ from pydantic import ValidationError
 
 from atelier.config import (
     AugmentConfig,
+    CCTConfig,
     CNNConfig,
+    CoAtNetConfig,
     HybridConfig,
+    MixerConfig,
     MLPConfig,
     Recipe,
+    ResidualMLPConfig,
     ResNetConfig,
     SpeedNetConfig,
     TimmConfig,
     TrainConfig,
+    ViTConfig,
 )
 from atelier.errors import AtelierError, ConfigError, RunError, StorageError
 
@@ -31,6 +36,11 @@ MODELS = (
     HybridConfig(),
     SpeedNetConfig(),
     TimmConfig(),
+    ResidualMLPConfig(),
+    MixerConfig(),
+    ViTConfig(),
+    CCTConfig(),
+    CoAtNetConfig(),
 )
 TEXTS = {"model.backbone", "model.weights", "train.init"}  # any words may be right
 
