@@ -183,8 +183,8 @@ def load_dataset(
     if spec == SAMPLE:
         return _load_sample()
     from .corrections import is_corrections, open_corrected
-    from .photos import has_photos, open_photos
     from .derived import open_derived, parted
+    from .photos import has_photos, open_photos
 
     if (view := parted(spec)) is not None:
         return open_derived(*view, photos, progress=progress)

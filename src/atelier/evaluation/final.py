@@ -31,7 +31,7 @@ def evaluate(
     Args:
         run: a handle or the path of a run folder.
         split: ``test``, or ``validation``, which the training has looked at; None is the test part
-            where the data set has one, else the validation part. Of `data`, too, if they are arrays.
+            where the data set has one, else the validation part. Of `data`, too, if arrays.
         data: other labeled images to judge by; nothing of it is kept. All of them, whatever part
             they stand in, but where the training has seen some, in another domain or without their
             labels, the part that is judged. Their classes are matched to the run's by name, and
