@@ -56,8 +56,9 @@ def build_logistic(
 def build_hog_svm(config: HOGSVMConfig, image_shape: ImageShape, num_classes: int) -> Classifier:
     """Histograms of oriented gradients, a Gaussian kernel, and a linear layer: a support vector
     machine (Cortes & Vapnik 1995, "Support-vector networks") for each class against the rest."""
-    features: list[nn.Module] = [HOG(config.cells, config.orientations)]
-    width = features[0].width(image_shape)
+    histograms = HOG(image_shape, config.cells, config.orientations)
+    features: list[nn.Module] = [histograms]
+    width = histograms.width
     if config.components:
         features.append(Nystroem(width, config.components, config.gamma))
         width = config.components

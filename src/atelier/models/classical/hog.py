@@ -9,8 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_EPSILON = 1e-6  # without it the angle of no gradient has no derivative
+# Without it the length and the angle of no gradient have no derivative. Not smaller, for ONNX's
+# optimizer takes the sum of a number and less than 1e-8 for the number.
+_TINY = 1e-3
 _CLIP = 0.2  # Lowe's, which L2-Hys takes over
+_FLAT = 0.01  # squared length, of images of deviation 1: what is below is noise and stays small
 
 
 class HOG(nn.Module):
@@ -24,42 +27,40 @@ class HOG(nn.Module):
     a descriptor has length 1 whatever the size of the image.
 
     Args:
+        image_shape: channels, height and width of the images.
         cells: sides of a cell in pixels; the descriptors of several sizes stand behind each other.
         orientations: directions in half a turn.
+
+    Raises:
+        ValueError: a side has fewer than two cells.
     """
 
-    def __init__(self, cells: Sequence[int], orientations: int) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], cells: Sequence[int], orientations: int
+    ) -> None:
         super().__init__()
+        height, width = image_shape[1:]
+        if min(height, width) < 2 * max(cells):
+            raise ValueError(f"images of {height} x {width} pixels are too small for it")
         self.cells = tuple(cells)
         self.orientations = orientations
-        centers = torch.arange(orientations, dtype=torch.float32).view(1, -1, 1, 1)
         self.centers: Tensor
+        centers = torch.arange(orientations, dtype=torch.float32).view(1, -1, 1, 1)
         self.register_buffer("centers", centers, persistent=False)
         for cell in self.cells:
-            # Linear interpolation between cells is a sum weighted by a triangle twice as wide.
-            width = 2 * cell - cell % 2
-            ramp = 1 - (torch.arange(width) - (width - 1) / 2).abs() / cell
-            kernel = torch.outer(ramp, ramp).view(1, 1, width, width)
-            self.register_buffer(f"kernel_{cell}", kernel, persistent=False)
-
-    def width(self, image_shape: tuple[int, int, int]) -> int:
-        """D, of images of (channels, height, width).
-
-        Raises:
-            ValueError: a side has fewer than two cells.
-        """
-        _, height, width = image_shape
-        if min(height, width) < 2 * max(self.cells):
-            raise ValueError(f"images of {height} x {width} pixels are too small for it")
+            self.register_buffer(f"rows_{cell}", _shares(height, cell), persistent=False)
+            self.register_buffer(f"columns_{cell}", _shares(width, cell).T, persistent=False)
         blocks = sum((height // cell - 1) * (width // cell - 1) for cell in self.cells)
-        return 4 * self.orientations * blocks
+        self.width = 4 * orientations * blocks
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) floats to (N, D) descriptors."""
+        """(N, C, H, W) floats to (N, `width`) descriptors."""
         votes = self.votes(images)
-        return torch.cat([self._blocks(self._histograms(votes, c)) for c in self.cells], dim=1) / (
-            math.sqrt(len(self.cells))
-        )
+        found = [
+            _blocks(self.get_buffer(f"rows_{cell}") @ (votes @ self.get_buffer(f"columns_{cell}")))
+            for cell in self.cells
+        ]
+        return torch.cat(found, dim=1) / math.sqrt(len(found))
 
     def votes(self, images: Tensor) -> Tensor:
         """(N, O, H, W): what each pixel gives to each direction."""
@@ -70,36 +71,33 @@ class HOG(nn.Module):
         if images.shape[1] > 1:
             strongest = (dx * dx + dy * dy).argmax(dim=1, keepdim=True)
             dx, dy = dx.gather(1, strongest), dy.gather(1, strongest)
-        magnitude = (dx * dx + dy * dy + _EPSILON**2).sqrt()
+        magnitude = (dx * dx + dy * dy + _TINY**2).sqrt() - _TINY
         # In units of one direction's width, the first one's middle at 0.5.
-        place = torch.atan2(dy, dx + _EPSILON) / math.pi * self.orientations - 0.5
+        place = torch.atan2(dy, dx + _TINY**2) / math.pi * self.orientations - 0.5
         away = torch.remainder(place - self.centers, self.orientations)
         near = torch.minimum(away, self.orientations - away)
         return magnitude * (1 - near).clamp(min=0)
 
-    def _histograms(self, votes: Tensor, cell: int) -> Tensor:
-        """(N, O, H, W) votes to (N, O, H / cell, W / cell) sums."""
-        count, orientations, height, width = votes.shape
-        rows, columns = height // cell, width // cell
-        # What is left over at the borders is shared out, so that the cells lie in the middle.
-        top, left = (height - rows * cell) // 2, (width - columns * cell) // 2
-        votes = votes[..., top : top + rows * cell, left : left + columns * cell]
-        each = votes.reshape(count * orientations, 1, rows * cell, columns * cell)
-        kernel = self.get_buffer(f"kernel_{cell}")
-        sums = F.conv2d(each, kernel, stride=cell, padding=cell // 2)
-        return sums.view(count, orientations, rows, columns)
 
-    @staticmethod
-    def _blocks(histograms: Tensor) -> Tensor:
-        """(N, O, R, S) histograms to (N, 4 O (R - 1) (S - 1)) normalized blocks."""
-        rows, columns = histograms.shape[2] - 1, histograms.shape[3] - 1
-        blocks = torch.cat(
-            [histograms[:, :, i : i + rows, j : j + columns] for i in range(2) for j in range(2)],
-            dim=1,
-        )
-        blocks = _unit(_unit(blocks).clamp(max=_CLIP))
-        return blocks.flatten(1) / math.sqrt(rows * columns)
+def _shares(side: int, cell: int) -> Tensor:
+    """(side // cell, side): what each pixel in a row gives to each cell. Cells lie in the middle of
+    the row; a pixel between two middles of cells gives to both."""
+    count = side // cell
+    first = (side - count * cell) / 2 + (cell - 1) / 2
+    middles = first + cell * torch.arange(count)
+    return (1 - (torch.arange(side) - middles[:, None]).abs() / cell).clamp(min=0)
+
+
+def _blocks(histograms: Tensor) -> Tensor:
+    """(N, O, R, S) histograms to (N, 4 O (R - 1) (S - 1)) normalized blocks."""
+    rows, columns = histograms.shape[2] - 1, histograms.shape[3] - 1
+    blocks = torch.cat(
+        [histograms[:, :, i : i + rows, j : j + columns] for i in range(2) for j in range(2)],
+        dim=1,
+    )
+    blocks = _unit(_unit(blocks).clamp(max=_CLIP))
+    return blocks.flatten(1) / math.sqrt(rows * columns)
 
 
 def _unit(blocks: Tensor) -> Tensor:
-    return blocks / (blocks.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()
+    return blocks / (blocks.square().sum(dim=1, keepdim=True) + _FLAT).sqrt()

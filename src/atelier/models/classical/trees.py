@@ -47,7 +47,8 @@ class Trees(Fitted):
         """(N, C, H, W) normalized floats to (N, T) int64 in 0..L-1."""
         pixels = self.pixels(images)
         inner = len(self.feature)
-        at = self.roots.long().expand(len(pixels), -1)
+        # Not `len`, which an export would take for a fixed number.
+        at = self.roots.long().expand(pixels.shape[0], -1)
         for _ in range(len(self.levels)):
             node = at.clamp(max=inner - 1)
             value = pixels.gather(1, self.feature[node].long())
