@@ -80,3 +80,31 @@ def test_what_the_images_cannot_give_is_refused(options, said):
 def test_a_state_of_other_batches_is_refused():
     with pytest.raises(ValueError, match="losses"):
         episodes_of()[1].load_state_dict({"losses": torch.zeros(3)})
+
+
+def test_turned_images_are_classes_of_their_own():
+    images = np.random.default_rng(0).integers(0, 256, (70, 1, 5, 5), dtype=np.uint8)
+    batches = TrainingBatches(
+        ImageSplit(images, LABELS, np.arange(70)),
+        CHOSEN,
+        8,
+        Normalizer(*normalization_of(images), CPU),
+        Augmenter(AugmentConfig(), torch.zeros(1), len(CHOSEN), 0, CPU),
+        CPU,
+    )
+    options = {"ways": 24, "shots": 1, "queries": 1, "episodes": 2, "rotations": True}
+    for batch in EpisodeBatches(batches, **options).epoch(1, 0):
+        plain = batches.normalize(torch.from_numpy(images[CHOSEN[batch.positions.numpy()]]))
+        seen = set()
+        for at in range(0, 48, 2):
+            (turns,) = [
+                k for k in range(4) if torch.equal(batch.images[at], plain[at].rot90(k, (1, 2)))
+            ]
+            assert torch.equal(batch.images[at + 1], plain[at + 1].rot90(turns, (1, 2)))
+            seen.add((batch.labels[at].item(), turns))
+        assert len(seen) == 24
+
+
+def test_images_that_are_not_square_are_not_turned():
+    with pytest.raises(ConfigError, match=r"must be square; got '4 x 5 pixels'"):
+        episodes_of(rotations=True)

@@ -21,5 +21,8 @@ class PrototypicalConfig(Strict):
     """Images of each class whose mean is its prototype."""
     queries: Annotated[int, Field(ge=1, le=1000)] = 15
     """Other images of each class, which are assigned."""
+    rotations: bool = False
+    """Count a class's images turned by a quarter, a half and three quarters as three more classes
+    (Santoro et al. 2016, arXiv:1605.06065): more to tell apart where there are few classes."""
     episodes: Annotated[int, Field(ge=1, le=100_000)] = 200
     """Of an epoch; each is a step, whose images train.batch_size says nothing of."""

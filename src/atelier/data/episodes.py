@@ -23,13 +23,23 @@ class EpisodeBatches:
         shots: images of each class to know it by.
         queries: other images of each class.
         episodes: of an epoch.
+        rotations: whether a class turned by a quarter, a half and three quarters is three more
+            classes; the labels of the batches are those of the upright one.
 
     Raises:
-        ConfigError: there are too few classes, or a class has too few images.
+        ConfigError: there are too few classes, a class has too few images, or images that are to be
+            turned are not square.
     """
 
     def __init__(
-        self, batches: TrainingBatches, *, ways: int, shots: int, queries: int, episodes: int
+        self,
+        batches: TrainingBatches,
+        *,
+        ways: int,
+        shots: int,
+        queries: int,
+        episodes: int,
+        rotations: bool = False,
     ) -> None:
         self.batches = batches
         self.ways = ways
@@ -38,11 +48,20 @@ class EpisodeBatches:
         present = counts.nonzero().flatten().tolist()
         self._members = [(labels == label).nonzero().flatten() for label in present]
         fewest = min(map(len, self._members))
-        if ways > len(present):
+        self._turns = 4 if rotations else 1
+        height, width = batches.images.shape[2:]
+        if rotations and height != width:
+            raise ConfigError(
+                "images that are turned by a quarter must be square",
+                got=f"{height} x {width} pixels",
+                fix="Set method.rotations=false",
+            )
+        most = self._turns * len(present)
+        if ways > most:
             raise ConfigError(
                 "an episode cannot have more classes than there are to train on",
                 got=ways,
-                allowed=f"up to {len(present)}",
+                allowed=f"up to {most}",
                 fix="Set method.ways, or hold out fewer with train.held_out",
             )
         if shots + queries > fewest:
@@ -80,11 +99,19 @@ class EpisodeBatches:
         source.augment.start_epoch(epoch, seed)
         generator = torch.Generator().manual_seed(seed)
         for _ in range(len(self)):
-            drawn = torch.randperm(len(self._members), generator=generator)[: self.ways].tolist()
-            some = [_some(self._members[way], self._each, generator) for way in drawn]
+            drawn = torch.randperm(self._turns * len(self._members), generator=generator)
+            ways = [divmod(number, self._turns) for number in drawn[: self.ways].tolist()]
+            some = [_some(self._members[member], self._each, generator) for member, _ in ways]
             positions = torch.cat(some).to(source.labels.device)
-            plain = source.normalize(source.images[source.chosen[positions]])
-            yield Batch(source.augment(plain, positions), source.labels[positions], positions)
+            images = source.normalize(source.images[source.chosen[positions]])
+            images = source.augment(images, positions)
+            if self._turns > 1:
+                upright = images.split(self._each)
+                turned = [
+                    own.rot90(turns, (2, 3)) for own, (_, turns) in zip(upright, ways, strict=True)
+                ]
+                images = torch.cat(turned).contiguous(memory_format=torch.channels_last)
+            yield Batch(images, source.labels[positions], positions)
 
 
 def _some(members: Tensor, count: int, generator: torch.Generator) -> Tensor:

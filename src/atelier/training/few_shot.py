@@ -87,6 +87,7 @@ def learn_prototypes(prepared: Prepared, recipe: Recipe) -> Learner:
         shots=options.shots,
         queries=options.queries,
         episodes=options.episodes,
+        rotations=options.rotations,
     )
     objective = prototypical(ways=options.ways, shots=options.shots)
     return Learner(prepared.model, batches, objective, prepared.validate)

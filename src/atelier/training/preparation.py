@@ -100,7 +100,6 @@ def prepare(
     share = recipe.train.validation_share
     chosen, validation = validation_of(dataset, size=share, seed=recipe.seed)
     chosen, validation = _without_held_out(recipe.train, dataset, chosen, validation)
-    learned, noise = _with_wrong_labels(recipe, dataset.train, chosen)
     mean, std = normalization_of(dataset.train.images, chosen)
     everything, few = chosen, None
     if recipe.train.labels:
@@ -112,6 +111,7 @@ def prepare(
             classes=dataset.classes,
         )
         chosen = few.labeled
+    learned, noise = _with_wrong_labels(recipe, dataset.train, chosen)
     image_shape = (dataset.channels, *dataset.image_size)
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model, image_shape, len(dataset.classes))
