@@ -16,14 +16,22 @@ from atelier.training.preparation import prepare
 from atelier.training.semi_supervised import SemiSupervised
 
 METHODS = ["pseudo-label", "pi-model", "mean-teacher", "fixmatch", "flexmatch"]
-SMALL = ("train.batch_size=32", "train.keep=last")
+SMALL = ("train.batch_size=32", "train.keep=last", "augment.crop_padding=2")
 WEIGHTS = "model.safetensors"
+
+
+class StoppedError(Exception):
+    """The end of a training, as far as the tests want it."""
+
+
+def stop(_path, _rows):
+    raise StoppedError
 
 
 def options(method):
     """Few enough steps, with everything that the method can remember in them."""
-    more = {"fixmatch": ["method.threshold=0.2"], "flexmatch": ["method.threshold=0.2"]}
-    return [f"method={method}", *SMALL, *more.get(method, ["method.rampup_epochs=1"])]
+    own = "threshold=0.05" if method in {"fixmatch", "flexmatch"} else "rampup_epochs=1"
+    return [f"method={method}", *SMALL, f"method.{own}"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -46,12 +54,12 @@ def test_each_method_learns_and_says_what_of(method, train_tiny, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["mean-teacher", "flexmatch"])
-def test_a_training_goes_on_where_it_stopped(method, train_tiny, stopped_in, tmp_path):
+def test_a_training_goes_on_where_it_stopped(method, train_tiny, tmp_path):
     given = {"recipe": "speednet", "labels": 100}
     more = [*options(method), "train.ema_decay=0.9"]
     whole = train_tiny(tmp_path / "whole", *more, **given)
-    with stopped_in(2, RuntimeError), pytest.raises(RuntimeError):
-        train_tiny(tmp_path / "again", *more, **given)
+    with pytest.raises(StoppedError):
+        train_tiny(tmp_path / "again", *more, **given, on_epoch=stop)
     run = atelier.train(resume=tmp_path / "again", progress=False)
     assert (run.path / WEIGHTS).read_bytes() == (whole.path / WEIGHTS).read_bytes()
     assert len(run.history) == 2
@@ -155,10 +163,18 @@ def test_members_are_refused(train_tiny, tmp_path):
         )
 
 
-def test_a_checkpoint_of_another_method_is_refused(train_tiny, stopped_in, tmp_path):
-    more = [*options("flexmatch")]
-    with stopped_in(2, RuntimeError), pytest.raises(RuntimeError):
-        train_tiny(tmp_path / "run", *more, recipe="speednet", labels=40)
+@pytest.mark.parametrize("setting", ["augment.mixup=0.2", "train.prune=0.5"])
+def test_what_does_not_go_with_labels_that_come_again_and_again_is_refused(
+    setting, train_tiny, tmp_path
+):
+    with pytest.raises(ConfigError, match="takes each labeled image whole, without"):
+        train_tiny(tmp_path / "run", *options("fixmatch"), setting, recipe="speednet", labels=40)
+
+
+def test_a_checkpoint_of_another_method_is_refused(train_tiny, tmp_path):
+    more = options("flexmatch")
+    with pytest.raises(StoppedError):
+        train_tiny(tmp_path / "run", *more, recipe="speednet", labels=40, on_epoch=stop)
     path = tmp_path / "run" / "recipe.json"
     recipe = atelier.Recipe.load(path).changed({"method": "fixmatch"})
     recipe.save(path)

@@ -105,8 +105,9 @@ def train(
     )
     metrics = run.metrics
     accuracy = metrics["best_validation_accuracy"]
+    what = "labeled images" if run.recipe.train.labels else "images"
     said = (
-        f"trained on all {metrics['train_images']:,} images by a fixed schedule, none held out"
+        f"trained on all {metrics['train_images']:,} {what} by a fixed schedule, none held out"
         if accuracy is None
         else f"validation accuracy {accuracy:.2%} on {metrics['validation_images']:,} images"
     )

@@ -46,27 +46,27 @@ def few_labels() -> Recipe:
 
 def pseudo_label() -> Recipe:
     """The network learns its own guesses for unlabeled images."""
-    return _few("pseudo-label", PseudoLabelConfig(), num_epochs=60)
+    return _few("pseudo-label", PseudoLabelConfig(), num_epochs=50)
 
 
 def pi_model() -> Recipe:
     """Two augmentations of an unlabeled image should get the same answer."""
-    return _few("pi-model", PiModelConfig(), num_epochs=60)
+    return _few("pi-model", PiModelConfig(), num_epochs=50)
 
 
 def mean_teacher() -> Recipe:
     """Unlabeled images should get the answer of an averaged network."""
-    return _few("mean-teacher", MeanTeacherConfig(decay=_EMA_DECAY), num_epochs=60)
+    return _few("mean-teacher", MeanTeacherConfig(decay=_EMA_DECAY), num_epochs=50)
 
 
 def fixmatch() -> Recipe:
     """Sure guesses for weakly augmented images are learned on strongly augmented ones."""
-    return _few("fixmatch", FixMatchConfig(), num_epochs=60)
+    return _few("fixmatch", FixMatchConfig(), num_epochs=50)
 
 
 def flexmatch() -> Recipe:
     """FixMatch that is content with less where a class is learned slowly."""
-    return _few("flexmatch", FlexMatchConfig(), num_epochs=60)
+    return _few("flexmatch", FlexMatchConfig(), num_epochs=50)
 
 
 def contrastive() -> Recipe:

@@ -55,5 +55,5 @@ class MeanTeacher(nn.Module):
         """Move the teacher towards `model`."""
         self.steps += 1
         weight = 1 - min(self.decay, 1 - 1 / (int(self.steps) + 1))
-        own, other = list(self.teacher.parameters()), list(model.parameters())
-        torch._foreach_lerp_(own, other, weight)
+        for own, other in zip(self.teacher.parameters(), model.parameters(), strict=True):
+            own.lerp_(other, weight)

@@ -166,6 +166,13 @@ def _few_labels(prepared: Prepared, options: SemiSupervisedConfig) -> FewLabels:
             got=f"{prepared.model.members} members",
             fix="Set model.members=1",
         )
+    odd = {
+        "mixed images": prepared.batches.mixing is not None,
+        "train.prune": prepared.batches.pruning is not None,
+    }
+    for name, used in odd.items():
+        if used:
+            raise ConfigError(f"{options.name} takes each labeled image whole, without {name}")
     return prepared.few
 
 
