@@ -85,7 +85,7 @@ def test_it_is_evaluated_and_predicts_and_explains(whole, tmp_path, call):
     pixels = load_dataset(SAMPLE).test.images[:1]
     Image.fromarray(pixels[0, 0]).save(path)
     (answer,) = atelier.predict(run, [path], invert="no")
-    assert answer.label == run.classes[int(Predictor.of_run(run).logits(pixels)[0].argmax())]
+    assert answer.predicted == run.classes[int(Predictor.of_run(run).logits(pixels)[0].argmax())]
     found = atelier.explain(run, errors=1, methods=["grad-cam"], neighbors=0, flips=False)
     assert found.items[0].maps[0].method == "grad-cam"
 
@@ -116,6 +116,20 @@ def test_the_command_line(runs, tmp_path, call):
     assert f"run: {out}" in said
     assert "2 networks" in said
     assert "points, 95 % interval" in err
+
+
+def test_with_one_split_seed_other_seeds_hold_out_the_same_images(runs, train_tiny, tmp_path):
+    other = train_tiny(tmp_path / "other", "train.split_seed=0", "train.num_epochs=1", seed=1)
+    kept = other.predictions("validation")
+    assert np.array_equal(kept.ids, runs[0].predictions("validation").ids)
+    run = atelier.ensemble([runs[0], other], out=tmp_path / "both", say=lambda _: None)
+    assert np.array_equal(run.predictions("validation").ids, kept.ids)
+    assert atelier.evaluate(run, split="validation").n == len(kept)
+
+
+def test_it_is_not_trained(whole):
+    with pytest.raises(ConfigError, match="not trained itself"):
+        atelier.train(str(whole[0].path / "recipe.json"), progress=False)
 
 
 @pytest.mark.parametrize(

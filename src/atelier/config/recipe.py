@@ -65,6 +65,11 @@ class Recipe(Strict):
             )
         return self
 
+    @property
+    def split_seed(self) -> int:
+        """What decides which images are held out."""
+        return self.seed if self.train.split_seed is None else self.train.split_seed
+
     def with_overrides(self, overrides: Iterable[str]) -> Recipe:
         """A copy with fields changed.
 

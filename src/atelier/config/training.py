@@ -113,6 +113,9 @@ class TrainConfig(Strict):
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 1 / 12
     """Share of the training images held out, stratified: 5,000 of Fashion-MNIST's 60,000.
     0 trains on all images: then the schedule is fixed and the last weights are kept."""
+    split_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """Seed of the cut alone; None is the run's. With one for all, runs of other seeds hold out the
+    same images, which an ensemble or a soup of them can then be judged by."""
     labels: Annotated[int, Field(ge=0)] = 0
     """How many of the training images have a label that is looked at: as many of each class, drawn
     by the seed; 0 for all. A semi-supervised method learns from the others too."""

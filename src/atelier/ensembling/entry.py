@@ -193,7 +193,7 @@ class _Maker:
             raise ConfigError(
                 "a greedy soup chooses by images that all of its runs have held out, and these "
                 "have none in common",
-                fix="Pass --soup uniform, or train them with the same seed and validation_share",
+                fix="Pass --soup uniform, or train them with one --set train.split_seed",
             )
         soup, chosen = greedy(
             self.members,
@@ -208,7 +208,7 @@ class _Maker:
         """Give the batch norms the statistics of training images, as they are."""
         recipe, card, dataset = self.first.recipe, self.first.card, self._data()
         share = recipe.train.validation_share
-        chosen, _ = validation_of(dataset, size=share, seed=recipe.seed)
+        chosen, _ = validation_of(dataset, size=share, seed=recipe.split_seed)
         some = chosen[:: max(1, len(chosen) // _BATCH_NORM_IMAGES)][:_BATCH_NORM_IMAGES]
         normalize = Normalizer(card.mean, card.std, torch.device(self.device))
         network.to(self.device)

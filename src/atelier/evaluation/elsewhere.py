@@ -145,7 +145,7 @@ def _judging_parts(
     name = split or dataset.judged[0]
     part = dataset.test
     if name == "validation":
-        share, seed = run.recipe.train.validation_share, run.recipe.seed
+        share, seed = run.recipe.train.validation_share, run.recipe.split_seed
         part = validation_of(dataset, size=share, seed=seed)[1]
     if part is None:
         raise ConfigError(f"{dataset.name} has no {name} images", fix="Leave out the split")

@@ -90,7 +90,7 @@ def judged_images(run: Run, dataset: Dataset, part: str) -> ImageSplit:
     share = run.recipe.train.validation_share
     held_out = dataset.validation
     if held_out is None:
-        held_out = validation_of(dataset, size=share, seed=run.recipe.seed)[1]
+        held_out = validation_of(dataset, size=share, seed=run.recipe.split_seed)[1]
     if held_out is None:
         raise RunError(f"{run.path} was trained on all training images: none were held out")
     return held_out

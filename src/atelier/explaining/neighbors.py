@@ -46,7 +46,7 @@ def learned_images(run: Run, dataset: Dataset) -> ImageSplit:
     """
     refuse_other_data(run.path, dataset)
     share = run.recipe.train.validation_share
-    learned, _ = validation_of(dataset, size=share, seed=run.recipe.seed)
+    learned, _ = validation_of(dataset, size=share, seed=run.recipe.split_seed)
     return dataset.train if len(learned) == len(dataset.train) else dataset.train.take(learned)
 
 

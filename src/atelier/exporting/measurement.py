@@ -52,7 +52,7 @@ class Judged:
         dataset = load_dataset(recipe.data, recipe.photos)
         refuse_other_data(run.path, dataset)
         chosen, validation = validation_of(
-            dataset, size=recipe.train.validation_share, seed=recipe.seed
+            dataset, size=recipe.train.validation_share, seed=recipe.split_seed
         )
         drawn = np.random.default_rng(recipe.seed).permutation(chosen)
         half = min(_CALIBRATION_IMAGES, len(drawn) // 2)

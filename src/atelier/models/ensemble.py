@@ -26,13 +26,13 @@ class MeanOfMembers(nn.Linear):
 
     def __init__(self, widths: Sequence[int], num_classes: int) -> None:
         super().__init__(sum(widths), num_classes)
-        self.widths = tuple(widths)
+        self.widths = list(widths)
         self.bias = nn.Parameter(torch.zeros(len(widths), num_classes))
 
     def forward(self, embedding: Tensor) -> Tensor:
         """(N, sum of D_m) to (N, K): logarithms of the mean of the members' probabilities."""
-        parts = embedding.split(self.widths, dim=1)
-        weights = self.weight.split(self.widths, dim=1)
+        parts = torch.split(embedding, self.widths, dim=1)
+        weights = torch.split(self.weight, self.widths, dim=1)
         logits = torch.stack(
             [F.linear(p, w, b) for p, w, b in zip(parts, weights, self.bias, strict=True)]
         )
@@ -43,7 +43,7 @@ class MeanOfMembers(nn.Linear):
         """Put the members' own heads in."""
         self.weight.copy_(torch.cat([head.weight for head in heads], dim=1))
         for own, head in zip(self.bias, heads, strict=True):
-            own.copy_(torch.zeros_like(own) if head.bias is None else head.bias)
+            own.copy_(head.state_dict().get("bias", torch.zeros_like(own)))
 
 
 class Member(nn.Module):

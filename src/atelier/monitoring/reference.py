@@ -316,7 +316,8 @@ def _held_out(
         dataset = load_dataset(str(data), recipe.photos if recipe else None)
     images = dataset.validation
     if images is None and recipe is not None:
-        images = validation_of(dataset, size=recipe.train.validation_share, seed=recipe.seed)[1]
+        share = recipe.train.validation_share
+        images = validation_of(dataset, size=share, seed=recipe.split_seed)[1]
     if images is not None:
         return dataset, "validation", images
     if dataset.test is not None:

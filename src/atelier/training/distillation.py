@@ -109,9 +109,9 @@ def _teacher(path: str, prepared: Prepared) -> Run:
 
 def _held_out_note(run: Run, recipe: Recipe, prepared: Prepared) -> str | None:
     """Whether the teacher has learned images that are to judge the student."""
-    same_split = (run.recipe.data, run.recipe.seed, run.recipe.train.validation_share) == (
+    same_split = (run.recipe.data, run.recipe.split_seed, run.recipe.train.validation_share) == (
         recipe.data,
-        recipe.seed,
+        recipe.split_seed,
         recipe.train.validation_share,
     )
     if prepared.validation is None or same_split:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from ..config import Recipe, TrainConfig
+from ..config import EnsembleConfig, Recipe, TrainConfig
 from ..data import Dataset, ImageSplit, normalization_of, validation_of
 from ..data.augment import Augmenter
 from ..data.batches import Normalizer, TrainingBatches
@@ -97,8 +97,13 @@ def prepare(
         DataError: the data cannot be split as the recipe says, or no image counts.
         RunError: `train.init` is no finished run.
     """
+    if isinstance(recipe.model, EnsembleConfig):
+        raise ConfigError(
+            "an ensemble is made of runs and not trained itself",
+            fix="Train its members, then `atelier ensemble RUN RUN`",
+        )
     share = recipe.train.validation_share
-    chosen, validation = validation_of(dataset, size=share, seed=recipe.seed)
+    chosen, validation = validation_of(dataset, size=share, seed=recipe.split_seed)
     chosen, validation = _without_held_out(recipe.train, dataset, chosen, validation)
     mean, std = normalization_of(dataset.train.images, chosen)
     everything, few = chosen, None

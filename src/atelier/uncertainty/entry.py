@@ -140,7 +140,7 @@ def uncertainty(
 def _learned(run: Run, dataset: Dataset, seed: int) -> ImageSplit:
     """At most 5,000 of the images that the run was trained on."""
     share = run.recipe.train.validation_share
-    positions, _ = validation_of(dataset, size=share, seed=run.recipe.seed)
+    positions, _ = validation_of(dataset, size=share, seed=run.recipe.split_seed)
     drawn = np.random.default_rng(seed).permutation(len(positions))[:MOST_TRAINING]
     return dataset.train.take(positions[np.sort(drawn)])
 
