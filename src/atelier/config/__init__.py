@@ -3,6 +3,7 @@
 from .attention import CCTConfig, CoAtNetConfig, ViTConfig
 from .augmentation import AugmentConfig
 from .classical import (
+    WITHOUT_GRADIENT,
     ClassicalConfig,
     HistGradientBoostingConfig,
     HOGSVMConfig,
@@ -35,6 +36,7 @@ from .recipe import Recipe
 from .training import TrainConfig
 
 __all__ = [
+    "WITHOUT_GRADIENT",
     "AugmentConfig",
     "CCTConfig",
     "CNNConfig",

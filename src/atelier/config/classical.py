@@ -95,6 +95,9 @@ ClassicalConfig = (
     | KNearestNeighborsConfig
 )
 
+WITHOUT_GRADIENT = frozenset({"random-forest", "hist-gradient-boosting", "k-nearest-neighbors"})
+"""Names of models whose logits are steps, so that no gradient leads from them to the pixels."""
+
 # What says on which images and labels to learn. `keep` chooses among epochs, of which there is one.
 _OF_THE_DATA = frozenset(
     {

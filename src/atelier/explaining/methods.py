@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..config import WITHOUT_GRADIENT
 from ..errors import ConfigError, did_you_mean
 from ..extras import require
 from .attention import rollout, why_no_rollout
@@ -101,6 +102,12 @@ def _why_no_cam(subject: Subject) -> str:
     return "the network keeps no map of places: its first layer mixes all pixels"
 
 
+def _why_no_gradient(subject: Subject) -> str:
+    if subject.card.model.name not in WITHOUT_GRADIENT:
+        return ""
+    return "no gradient leads from its answers to the pixels"
+
+
 def _always(subject: Subject) -> str:  # noqa: ARG001 - any network will do
     return ""
 
@@ -130,9 +137,15 @@ METHODS = {
     method.name: method
     for method in (
         Method("grad-cam", "Grad-CAM", False, grad_cam, _why_no_cam, False),
-        Method("integrated-gradients", "integrated gradients", True, integrated_gradients),
+        Method(
+            "integrated-gradients",
+            "integrated gradients",
+            True,
+            integrated_gradients,
+            _why_no_gradient,
+        ),
         Method("occlusion", "occlusion", True, occlusion),
-        Method("smoothgrad", "SmoothGrad", False, smoothgrad),
+        Method("smoothgrad", "SmoothGrad", False, smoothgrad, _why_no_gradient),
         Method("rollout", "attention rollout", False, _rollout, why_no_rollout, False),
     )
 }

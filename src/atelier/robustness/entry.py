@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..config import WITHOUT_GRADIENT
 from ..errors import ConfigError
 from ..progress import progress_bar
 from ..runs import Run
@@ -71,6 +72,13 @@ def robustness(
         raise ConfigError("there is no run to look at", fix="Name one or several run folders")
     plan = _plan(corruptions, images, attacks, radii, attack_images, attack, seed, by)
     handles = [_handle(run) for run in listed]
+    for run in handles:
+        if plan.attacks and run.card.model.name in WITHOUT_GRADIENT:
+            raise ConfigError(
+                f"{run.path} has no gradient that an attack could follow",
+                got=run.card.model.name,
+                fix="Pass --attacks none",
+            )
     if out is not None:
         from .pictures import refuse_pictures
 
