@@ -20,7 +20,7 @@ VERBS = [
     *("fetch", "audit", "train", "evaluate", "compare", "predict", "report", "demo"),
     *("export", "bench", "bench zoo", "serve", "keys", "log", "drift", "reference", "provision"),
     *("tune", "track", "uncertainty", "robustness", "explain", "embeddings", "dashboard"),
-    "few-shot",
+    *("ensemble", "few-shot"),
 ]
 TINY = [
     *("--data", "fashion-mnist-sample", "--set", "model.width=16", "--set", "train.num_epochs=2"),

@@ -8,7 +8,7 @@ from PIL import Image
 
 import atelier
 from atelier.data import load_dataset
-from atelier.errors import ConfigError, RunError
+from atelier.errors import ConfigError, RunError, StorageError
 from atelier.predictor import Predictor
 
 SAMPLE = "fashion-mnist-sample"
@@ -149,6 +149,19 @@ def test_what_does_not_go_together_is_refused(runs, which, options, error, said,
     with pytest.raises(error, match=said):
         atelier.ensemble([runs[k] for k in which], out=tmp_path / "no", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_only_a_run_is_overwritten_and_no_member(runs, tmp_path, own_run):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "mine.txt").write_text("kept")
+    with pytest.raises(StorageError, match="other things than a run"):
+        atelier.ensemble(runs[:2], out=tmp_path / "letters", overwrite=True)
+    with pytest.raises(StorageError, match="one of the runs"):
+        atelier.ensemble([runs[0], own_run], out=own_run.path, overwrite=True)
+    with pytest.raises(StorageError, match="exists already"):
+        atelier.ensemble([runs[0], runs[1]], out=own_run.path)
+    assert (tmp_path / "letters" / "mine.txt").read_text() == "kept"
+    assert own_run.model()
 
 
 def test_an_ensemble_or_other_data_is_no_member(whole, runs, photo_run, tmp_path):

@@ -38,8 +38,19 @@ class DistillationConfig(Strict):
     """Weight of the teachers in the loss; the label has the rest."""
 
 
+class JensenShannonConfig(Strict):
+    """Cross-entropy with the labels, and the same answer for an image and two AugMix views of it
+    (Hendrycks et al. 2020, arXiv:1912.02781), by three passes of each image."""
+
+    name: Literal["jensen-shannon"] = "jensen-shannon"
+    weight: Annotated[float, Field(gt=0, le=1000)] = 12.0
+    """Of the divergence of the three answers in the loss; `augment.policy_strength` is that of the
+    views."""
+
+
 MethodConfig = Annotated[
     SupervisedConfig
+    | JensenShannonConfig
     | DistillationConfig
     | SemiSupervisedConfig
     | ContrastiveConfig

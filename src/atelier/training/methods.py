@@ -13,6 +13,7 @@ from .domain_adaptation import (
     adapt_by_self_training,
 )
 from .few_shot import learn_prototypes
+from .jensen_shannon import learn_alike
 from .learner import Learner, Method, learn_from_labels
 from .noisy_labels import co_teach, learn_bootstrapped, learn_generalized
 from .preparation import Prepared
@@ -27,6 +28,7 @@ from .semi_supervised import (
 METHODS: dict[str, Method] = {
     "supervised": learn_from_labels,
     "distillation": distill,
+    "jensen-shannon": learn_alike,
     "pseudo-label": learn_by_pseudo_labels,
     "pi-model": learn_by_pi_model,
     "mean-teacher": learn_by_mean_teacher,
