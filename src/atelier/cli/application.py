@@ -36,7 +36,8 @@ Data = Annotated[
     str | None,
     typer.Option(
         help="fashion-mnist, fashion-mnist-sample, a folder of IDX files, a folder of class "
-        "folders of photos, a table of photos (.csv, .parquet), or a file of corrections. "
+        "folders of photos, a table of photos (.csv, .parquet), a file of corrections, or one of "
+        "these in another domain, as fashion-mnist:inverted. "
         "Default: the recipe's own, fashion-mnist.",
         show_default=False,
     ),
