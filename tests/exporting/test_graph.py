@@ -9,12 +9,17 @@ import torch
 from torch import nn
 
 from atelier.config import (
+    CCTConfig,
     CNNConfig,
+    CoAtNetConfig,
     HybridConfig,
+    MixerConfig,
     MLPConfig,
+    ResidualMLPConfig,
     ResNetConfig,
     SpeedNetConfig,
     TimmConfig,
+    ViTConfig,
 )
 from atelier.exporting.graph import Graph, to_archive, to_onnx
 from atelier.models import build_model
@@ -29,6 +34,20 @@ CASES = {
     "hybrid": (HybridConfig(channels=4, dim=16, heads=2, dense=16), 1, False),
     "speednet": (SpeedNetConfig(stem_filters=8, widths=(8, 16), residual=True), 1, True),
     "members": (SpeedNetConfig(stem="convolution", stem_convolutions=1, members=2), 3, False),
+    "residual-mlp": (ResidualMLPConfig(depth=1, width=16, hidden=16), 3, False),
+    "mixer": (MixerConfig(dim=8, depth=1, patch_hidden=8, channel_hidden=8), 1, True),
+    "vit": (ViTConfig(dim=8, depth=1), 3, False),
+    "vit-convolutions": (
+        ViTConfig(dim=8, depth=1, embedding="convolutions", readout="mean"),
+        1,
+        True,
+    ),
+    "cct": (CCTConfig(channels=(4,), dim=8, depth=1), 3, True),
+    "coatnet": (
+        CoAtNetConfig(stem=4, widths=(4, 8), blocks=(1, 1), strides=(1, 2), head_dim=4),
+        1,
+        True,
+    ),
     "timm": (TimmConfig(backbone="test_resnet"), 1, True),
 }
 

@@ -89,7 +89,7 @@ class OnMap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, dim, H, W) to the same shape."""
         tokens: Tensor = self.block(as_tokens(x))
-        return tokens.transpose(1, 2).unflatten(2, x.shape[2:])
+        return tokens.transpose(1, 2).view(x.shape)
 
 
 def reshaped(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
