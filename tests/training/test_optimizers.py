@@ -6,6 +6,7 @@ from torch import nn
 
 from atelier.config import TrainConfig
 from atelier.errors import ConfigError
+from atelier.training.lion import Lion
 from atelier.training.muon import Muon
 from atelier.training.optimizers import build_optimizer
 
@@ -21,7 +22,14 @@ def build(model, **options):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
+    [
+        ("adam", torch.optim.Adam),
+        ("adamw", torch.optim.AdamW),
+        ("nadam", torch.optim.NAdam),
+        ("rmsprop", torch.optim.RMSprop),
+        ("lion", Lion),
+        ("sgd", torch.optim.SGD),
+    ],
 )
 def test_the_name_chooses(name, expected):
     optimizer = build(network(), optimizer=name, lr=0.25)
@@ -29,7 +37,7 @@ def test_the_name_chooses(name, expected):
     assert {group["lr"] for group in optimizer.param_groups} == {0.25}
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "rmsprop", "lion", "sgd"])
 def test_every_weight_is_trained_once_and_only_matrices_decay(name):
     model = network()
     groups = build(model, optimizer=name, weight_decay=0.3).param_groups
@@ -71,7 +79,7 @@ def test_muon_takes_a_network_of_filters_alone():
     assert len(optimizer.param_groups) == 1
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", "nadam", "lion", "sgd"])
 def test_decay_shrinks_weights_and_leaves_biases_and_norms_alone(name):
     model = network()
     before = {key: value.clone() for key, value in model.named_parameters()}

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atelier.config import TrainConfig
-from atelier.training.schedules import Schedule
+from atelier.training.schedules import Schedule, ends_of_cycles
 
-NAMES = ["constant", "step", "plateau", "cosine", "one-cycle"]
+NAMES = ["constant", "step", "plateau", "cosine", "restarts", "one-cycle"]
 
 
 def schedule(name, **options):
@@ -32,6 +32,30 @@ def test_without_warm_up_the_first_step_is_a_whole_one(name):
 
 def test_constant_stays():
     assert points("constant", [0, 3.7, 10]) == [1, 1, 1]
+
+
+def test_restarts_begin_anew_with_each_cycle():
+    times = [0, 1, 1.5, 2, 3, 4, 6, 10]
+    at = points("restarts", times, cycle_epochs=2, cycle_growth=2)
+    # Cycles of 2, 4 and 8 epochs, from 0, 2 and 6.
+    assert at == [1, 0.5, 0.146446609, 1, 0.853553391, 0.5, 1, 0.5]
+    assert points("restarts", [2.999999999], cycle_epochs=3) == [0]
+
+
+def test_the_warm_up_is_a_part_of_the_first_cycle():
+    at = points("restarts", [0.5, 1, 2, 3, 4.5], cycle_epochs=3, warmup_epochs=1)
+    assert at == [0.5, 1, 0.5, 1, 0.5]
+    with pytest.raises(ValueError, match=r"warmup_epochs \(3\) must be less than cycle_epochs"):
+        schedule("restarts", cycle_epochs=3, warmup_epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("cycle_epochs", "growth", "ends"),
+    [(3, 1, [3, 6, 9]), (1, 2, [1, 3, 7]), (10, 1, [10]), (11, 1, [])],
+)
+def test_cycles_end_with_whole_epochs(cycle_epochs, growth, ends):
+    options = {"num_epochs": 10, "cycle_epochs": cycle_epochs, "cycle_growth": growth}
+    assert ends_of_cycles(TrainConfig(schedule="restarts", **options)) == ends
 
 
 def test_cosine_falls_to_zero_at_the_end():
@@ -88,6 +112,10 @@ def test_plateau_forgets_nothing_when_told_again():
 )
 def test_the_factor_is_a_share_at_all_times(name, num_epochs, time, warmup, step_epochs):
     plan = schedule(
-        name, num_epochs=num_epochs, warmup_epochs=warmup * num_epochs, step_epochs=step_epochs
+        name,
+        num_epochs=num_epochs,
+        warmup_epochs=warmup * num_epochs,
+        step_epochs=step_epochs,
+        cycle_epochs=num_epochs,
     )
     assert 0 <= plan.factor(time * num_epochs) <= 1
