@@ -22,7 +22,8 @@ def nearest_centroid(support: Vectors, queries: Vectors) -> npt.NDArray[np.int64
 def nearest_neighbor(support: Vectors, queries: Vectors) -> npt.NDArray[np.int64]:
     """The class of the nearest image."""
     ways, shots, size = support.shape
-    return _nearest(queries, support.reshape(ways * shots, size)) // shots
+    classes = np.arange(ways, dtype=np.int64).repeat(shots)
+    return classes[_nearest(queries, support.reshape(ways * shots, size))]
 
 
 def linear_probe(support: Vectors, queries: Vectors) -> npt.NDArray[np.int64]:
