@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,20 +28,9 @@ from .preparation import Prepared
 from .pseudo_labels import FlexMatch, PseudoLabels, ThresholdedLabels
 from .views import augmenter_of
 
-
-class UnlabeledLoss(Protocol):
-    """What is learned from images without a label."""
-
-    def __call__(
-        self, logits: list[Tensor], views: tuple[Tensor, ...], positions: Tensor
-    ) -> tuple[Tensor, Logs]:
-        """A scalar loss, and scalars to log.
-
-        Args:
-            logits: (M, K) float32, what the network says of each of its views.
-            views: all views, each (M, C, H, W).
-            positions: (M,) places among the unlabeled images.
-        """
+UnlabeledLoss = Callable[[list[Tensor], tuple[Tensor, ...], Tensor], tuple[Tensor, Logs]]
+"""Makes a scalar loss, and scalars to log, of (M, K) float32 logits of each view that the network
+has seen, of all views, each (M, C, H, W), and of (M,) places among the unlabeled images."""
 
 
 class SemiSupervised(nn.Module):
