@@ -99,7 +99,7 @@ def right(run: Run, data: str, *, final: bool) -> Share:
 
 def won_back(
     source: Share, before: Share, after: Share, *, paired: bool
-) -> tuple[float, tuple[float, float]]:
+) -> tuple[float | None, tuple[float, float] | None]:
     """The share of the lost accuracy that is won back, with its 95 % bootstrap interval over images
     (percentiles, 2,000 resamples).
 
@@ -108,23 +108,28 @@ def won_back(
         before: the same network on the target's images.
         after: the adapted network on them.
         paired: whether both domains show the same garments in the same order.
+
+    Returns:
+        (share, interval): no share where nothing is lost, and no interval where a resample loses
+        nothing.
     """
-
-    def share(own: Any, lost: Any, found: Any) -> Any:
-        return (found - lost) / (own - lost)
-
     rng = np.random.default_rng(0)
-    n = len(before)
-    values = np.empty(_RESAMPLES)
+
+    def resampled(n: int) -> Any:
+        return rng.multinomial(n, np.full(n, 1 / n)) / n
+
+    if source.mean() <= before.mean():
+        return None, None
+    lost, found = np.empty(_RESAMPLES), np.empty(_RESAMPLES)
     for at in range(_RESAMPLES):
-        counts = np.bincount(rng.integers(0, n, n), minlength=n) / n
-        others = counts
-        if not paired:
-            m = len(source)
-            others = np.bincount(rng.integers(0, m, m), minlength=m) / m
-        values[at] = share(source @ others, before @ counts, after @ counts)
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(share(source.mean(), before.mean(), after.mean())), (float(low), float(high))
+        counts = resampled(len(before))
+        own = source @ (counts if paired else resampled(len(source)))
+        lost[at], found[at] = own - before @ counts, (after - before) @ counts
+    share = float((after.mean() - before.mean()) / (source.mean() - before.mean()))
+    if (lost <= 0).any():
+        return share, None
+    low, high = np.quantile(found / lost, [0.025, 0.975])
+    return share, (float(low), float(high))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
