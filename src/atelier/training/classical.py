@@ -200,19 +200,20 @@ def _hold_linear(
     Args:
         head: to (N, K).
         classes: the labels that the estimator has seen.
-        weight: (classes, D), or (1, D) for the second one of two.
+        weight: (classes, D), or (1, D) or (D,) for the second one of two.
         bias: (classes,), or (1,).
         sided: of two classes, whether the first one's value is the second one's with the sign
             turned, and not 0.
     """
+    weight, bias = np.atleast_2d(weight), np.atleast_1d(bias)
     if len(classes) == 2 and len(weight) == 1:
         first = -1.0 if sided else 0.0
         weight, bias = (np.concatenate([first * part, part]) for part in (weight, bias))
     with torch.no_grad():
         head.weight.zero_()
         head.bias.fill_(_ABSENT)
-        head.weight[classes] = torch.from_numpy(np.asarray(weight)).to(head.weight)
-        head.bias[classes] = torch.from_numpy(np.asarray(bias)).to(head.bias)
+        head.weight[classes] = torch.from_numpy(weight).to(head.weight)
+        head.bias[classes] = torch.from_numpy(bias).to(head.bias)
 
 
 def _fit_hog_svm(model: Classifier, examples: Examples, config: Any, bar: Bar) -> Predict:
@@ -241,8 +242,7 @@ def _fit_hog_svm(model: Classifier, examples: Examples, config: Any, bar: Bar) -
     bar.update(0.7, "machines")
     estimator = RidgeClassifier(alpha=config.penalty, solver="cholesky", copy_X=False)
     estimator.fit(inputs, examples.labels, sample_weight=examples.weights)
-    bias = np.broadcast_to(estimator.intercept_, len(estimator.coef_))
-    _hold_linear(model.head, estimator.classes_, estimator.coef_, bias, sided=True)
+    _hold_linear(model.head, estimator.classes_, estimator.coef_, estimator.intercept_, sided=True)
 
     def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         found = examples.through(hog, images)
