@@ -136,4 +136,5 @@ def _print_recipes() -> None:
     print(
         "For ten classes and one gray image of 28 x 28 pixels, or one photo of the recipe's size."
     )
+    print("Trees and nearest neighbors grow with the data; these are their sizes before fitting.")
     print("timm/NAME fine-tunes a backbone of timm, as timm/mobilenetv3_small_100.")
