@@ -54,9 +54,10 @@ def ensemble(
         device=device,
     )
     metrics = run.metrics
+    count = len(metrics["members"])
     print(
-        f"{len(metrics['members'])} networks, {metrics['parameters']:,} parameters, "
-        f"{metrics['multiply_adds']:,} multiply-adds"
+        f"made of {count} network{'' if count == 1 else 's'}: {metrics['parameters']:,} "
+        f"parameters, {metrics['multiply_adds']:,} multiply-adds"
     )
     print(f"run: {run.path}")
     print(f"next: atelier evaluate {shlex.quote(str(run.path))}")
