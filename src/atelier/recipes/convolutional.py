@@ -98,7 +98,7 @@ def small_1m() -> Recipe:
     learned.
     """
     model = SpeedNetConfig(stem_convolutions=1, widths=(96, 192), convolutions=(2, 3))
-    recipe = _pruned("small-1m", model, num_epochs=24, lr=0.03)
+    recipe = _pruned("small-1m", model, num_epochs=20, lr=0.03)
     return recipe.changed({"augment.cutout": 8})
 
 
