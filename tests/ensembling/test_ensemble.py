@@ -103,12 +103,6 @@ def test_its_export_gives_its_answers(whole, tmp_path):
     assert np.allclose(probs, expected / expected.sum(1, keepdims=True), atol=1e-4)
 
 
-def test_a_report_and_a_comparison_take_it(whole, runs, tmp_path):
-    run, _ = whole
-    atelier.evaluate(runs[0])
-    assert atelier.report([run, runs[0]], tmp_path / "report.html").is_file()
-
-
 def test_the_command_line(runs, tmp_path, call):
     out = tmp_path / "by-hand"
     code, said, err = call("ensemble", runs[0].path, runs[2].path, "--out", out)
