@@ -147,7 +147,7 @@ class TargetLabels(Alignment):
         """Choose the pseudo-labels of the next epoch."""
         was_training = model.training
         model.eval()
-        parts = self.batches.chosen.split(_BATCH)
+        parts = torch.split(self.batches.chosen, _BATCH)
         normalize, images = self.batches.normalize, self.batches.images
         probs = [model(normalize(images[part])).float().softmax(dim=1) for part in parts]
         model.train(was_training)
@@ -171,7 +171,7 @@ def balanced_labels(probs: Tensor, share: float) -> Tensor:
     """
     confidence, likeliest = probs.max(dim=1)
     thresholds = torch.full_like(probs[0], float("inf"))
-    for label in likeliest.unique().tolist():
+    for label in torch.unique(likeliest).tolist():
         own = confidence[likeliest == label].sort(descending=True).values
         thresholds[label] = own[max(0, round(share * len(own)) - 1)]
     multiple, labels = (probs / thresholds).max(dim=1)

@@ -119,7 +119,7 @@ class Adaptation(nn.Module):
 
 def fit_to_target(model: Classifier, target: TrainingBatches) -> None:
     """Give the batch norms the statistics of up to 4,096 of the target's images, not augmented."""
-    reestimate_batch_norm(model, target.some(_STATISTICS_IMAGES).split(_BATCH))
+    reestimate_batch_norm(model, torch.split(target.some(_STATISTICS_IMAGES), _BATCH))
 
 
 @contextmanager
