@@ -111,4 +111,5 @@ class BoostedTrees(Fitted):
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) to (N, K)."""
         added = self.leaves[self.trees(images)]
-        return added.unflatten(1, (-1, len(self.start))).sum(dim=1) + self.start
+        of_iterations = added.view(added.shape[0], -1, self.start.shape[0])
+        return of_iterations.sum(dim=1) + self.start
