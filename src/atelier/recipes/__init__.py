@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from ..config import Recipe, TimmConfig
 from ..config.backbones import PREFIX, require_backbone
 from ..errors import ConfigError, did_you_mean
-from .attention import cct, coatnet, mixer, mlp_wide, residual_mlp, vit
+from .attention import cct, coatnet, hybrid_long, mixer, mlp_wide, residual_mlp, vit
 from .classical import (
     hist_gradient_boosting,
     hog_svm,
@@ -90,6 +90,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "mixer": mixer,
     "vit": vit,
     "cct": cct,
+    "hybrid-long": hybrid_long,
     "coatnet": coatnet,
     "few-labels": few_labels,
     "pseudo-label": pseudo_label,

@@ -6,6 +6,7 @@ from ..config import (
     AugmentConfig,
     CCTConfig,
     CoAtNetConfig,
+    HybridConfig,
     MixerConfig,
     ModelConfig,
     Recipe,
@@ -39,6 +40,12 @@ def vit() -> Recipe:
     from a few convolutions (arXiv:2106.14881): patches alone need far more images."""
     model = ViTConfig(dim=64, embedding="convolutions", readout="mean")
     return _recipe("vit", model, num_epochs=20, crop_padding=2)
+
+
+def hybrid_long() -> Recipe:
+    """`hybrid` on twice the epochs, with shifted crops, for more than 93 %."""
+    model = HybridConfig(dropout=0.25)
+    return _recipe("hybrid-long", model, num_epochs=12, crop_padding=1)
 
 
 def cct() -> Recipe:
