@@ -98,6 +98,9 @@ class SpeedNetConfig(Strict):
     """Convolutions of each group; the first is followed by the pooling."""
     residual: bool = False
     """Whether all but the first of a group add to what they are given."""
+    pooling: Literal["max", "none"] = "max"
+    """What the head reads: the maximum of each channel over the places that are left, or all of
+    them. All keep apart what differs by place alone; they take a few more weights, and one size."""
     dropout: DropRate = 0.0
     """Share of the head's inputs dropped in training."""
     scale: Annotated[float, Field(gt=0, le=100)] = 0.11

@@ -106,7 +106,7 @@ class EpisodeBatches:
             images = source.normalize(source.images[source.chosen[positions]])
             images = source.augment(images, positions)
             if self._turns > 1:
-                upright = images.split(self._each)
+                upright = torch.split(images, self._each)
                 turned = [
                     own.rot90(turns, (2, 3)) for own, (_, turns) in zip(upright, ways, strict=True)
                 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,13 @@ Assign = Callable[[Vectors, Vectors], npt.NDArray[np.int64]]
 def nearest_centroid(support: Vectors, queries: Vectors) -> npt.NDArray[np.int64]:
     """The class whose mean embedding is nearest (Snell et al. 2017, arXiv:1703.05175)."""
     return _nearest(queries, support.mean(axis=1))
+
+
+def unit_centroid(support: Vectors, queries: Vectors) -> npt.NDArray[np.int64]:
+    """The class whose mean embedding of length 1 points nearest (Wang et al. 2019,
+    arXiv:1911.04623, L2N)."""
+    centroids = _of_length_1(support.reshape(-1, support.shape[2])).reshape(support.shape).mean(1)
+    return _nearest(_of_length_1(queries), centroids)
 
 
 def nearest_neighbor(support: Vectors, queries: Vectors) -> npt.NDArray[np.int64]:
@@ -44,12 +52,13 @@ def linear_probe(support: Vectors, queries: Vectors) -> npt.NDArray[np.int64]:
 
 CLASSIFIERS: dict[str, Assign] = {
     "nearest centroid": nearest_centroid,
+    "of unit length": unit_centroid,
     "linear probe": linear_probe,
     "nearest neighbor": nearest_neighbor,
 }
 
 
-def _nearest(queries: Vectors, others: Vectors) -> npt.NDArray[np.int64]:
+def _nearest(queries: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """(N, D) and (M, D) to (N,) positions among the M by Euclidean distance."""
     between = queries[:, None].astype(np.float64) - others
     nearest: npt.NDArray[np.int64] = np.square(between).sum(axis=2).argmin(axis=1).astype(np.int64)

@@ -57,7 +57,7 @@ class Members(nn.Module):
 
 def build_speednet(config: SpeedNetConfig, image_shape: ImageShape, num_classes: int) -> Classifier:
     """A stem at half the resolution, then groups of 3x3 convolutions, the first of each followed by
-    2x2 max-pooling before norm and ReLU, then the maximum over what places are left."""
+    2x2 max-pooling before norm and ReLU, then the maximum over what places are left, or all."""
     networks = [_features(config, image_shape[0]) for _ in range(config.members)]
     features = networks[0] if config.members == 1 else Members(networks)
     inputs = math.prod(output_shape(features, image_shape))
@@ -83,7 +83,9 @@ def _features(config: SpeedNetConfig, image_channels: int) -> nn.Module:
             block = [convolution(width, width), *norm_and_relu(width)]
             layers += [Residual(nn.Sequential(*block))] if config.residual else block
         channels = width
-    layers += [nn.AdaptiveMaxPool2d(1), nn.Flatten()]
+    if config.pooling == "max":
+        layers.append(nn.AdaptiveMaxPool2d(1))
+    layers.append(nn.Flatten())
     if config.dropout:
         layers.append(nn.Dropout(config.dropout))
     # Small logits at first, so that the head does not outrun the filters; and the share of a member

@@ -165,11 +165,11 @@ def train(
         **(prepared.start.facts if prepared.start else {}),
     }
     if is_classical(resolved):
-        state = fit_classical(prepared, resolved, title=title or resolved.name, progress=progress)
-        keep_fitted(path, resolved, environment, prepared, state)
+        fitted = fit_classical(prepared, resolved, title=title or resolved.name, progress=progress)
+        keep_fitted(path, resolved, environment, prepared, fitted)
         track.update(path)
         if on_epoch is not None:
-            on_epoch(path, state.history)
+            on_epoch(path, fitted.history)
         return Run(path)
     optimizer = build_optimizer(learner.model, resolved.train, learner.objective)
     freezing = Freezing(learner.model, resolved.train)
