@@ -15,7 +15,10 @@ from atelier.training.methods import learner_of
 from atelier.training.preparation import prepare
 from atelier.training.semi_supervised import SemiSupervised
 
-METHODS = ["pseudo-label", "pi-model", "mean-teacher", "fixmatch", "flexmatch"]
+METHODS = [
+    *("pseudo-label", "pi-model", "mean-teacher", "fixmatch", "flexmatch"),
+    "label-propagation",
+]
 SMALL = ("train.batch_size=32", "train.keep=last", "augment.crop_padding=2")
 WEIGHTS = "model.safetensors"
 
@@ -31,6 +34,7 @@ def stop(_path, _rows):
 def options(method):
     """Few enough steps, with everything that the method can remember in them."""
     own = "threshold=0.05" if method in {"fixmatch", "flexmatch"} else "rampup_epochs=1"
+    own = "refresh_epochs=1" if method == "label-propagation" else own
     return [f"method={method}", *SMALL, f"method.{own}"]
 
 
@@ -43,7 +47,8 @@ def test_each_method_learns_and_says_what_of(method, train_tiny, tmp_path):
     row = run.history[-1]
     assert row["train/loss"] >= row["train/label_loss"] > 0
     assert row["train/unlabeled_loss"] > 0
-    assert ("train/taken" in row) == (method not in {"pi-model", "mean-teacher"})
+    takes_some = {"pseudo-label", "fixmatch", "flexmatch"}
+    assert ("train/taken" in row) == (method in takes_some)
     assert "the labels of 40 images, drawn with seed 0" in said[0]
     assert "used without theirs" in said[0]
     assert "83 further images are used to measure" in said[1]
@@ -53,7 +58,7 @@ def test_each_method_learns_and_says_what_of(method, train_tiny, tmp_path):
     assert np.bincount(labels).tolist() == [4] * 10
 
 
-@pytest.mark.parametrize("method", ["mean-teacher", "flexmatch"])
+@pytest.mark.parametrize("method", ["mean-teacher", "flexmatch", "label-propagation"])
 def test_a_training_goes_on_where_it_stopped(method, train_tiny, tmp_path):
     given = {"recipe": "speednet", "labels": 100}
     more = [*options(method), "train.ema_decay=0.9"]

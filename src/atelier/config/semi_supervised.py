@@ -94,6 +94,22 @@ class FlexMatchConfig(_Thresholded):
     name: Literal["flexmatch"] = "flexmatch"
 
 
+class LabelPropagationConfig(_SemiSupervised):
+    """An unlabeled image's label is what reaches it from the labeled ones along a graph of images
+    that are alike (Iscen et al. 2019, arXiv:1904.04717)."""
+
+    name: Literal["label-propagation"] = "label-propagation"
+    neighbors: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Of each image in the graph."""
+    components: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Principal components that images are compared by."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    """Share that an image takes from its neighbors rather than from its own label."""
+    refresh_epochs: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """After so many epochs, again and again, the graph is that of what the network makes of the
+    images by then; 0 keeps the first, which is of pixels, or of the run in train.init."""
+
+
 class ContrastiveConfig(Strict):
     """Views of an image should be near each other and far from those of all others, without any
     label (SimCLR, Chen et al. 2020, arXiv:2002.05709). It trains no head: what comes after starts
@@ -107,5 +123,10 @@ class ContrastiveConfig(Strict):
 
 
 SemiSupervisedConfig = (
-    PseudoLabelConfig | PiModelConfig | MeanTeacherConfig | FixMatchConfig | FlexMatchConfig
+    PseudoLabelConfig
+    | PiModelConfig
+    | MeanTeacherConfig
+    | FixMatchConfig
+    | FlexMatchConfig
+    | LabelPropagationConfig
 )

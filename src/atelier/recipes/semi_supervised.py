@@ -17,6 +17,7 @@ from ..config.semi_supervised import (
     ContrastiveConfig,
     FixMatchConfig,
     FlexMatchConfig,
+    LabelPropagationConfig,
     MeanTeacherConfig,
     PiModelConfig,
     PseudoLabelConfig,
@@ -67,6 +68,12 @@ def fixmatch() -> Recipe:
 def flexmatch() -> Recipe:
     """FixMatch that is content with less where a class is learned slowly."""
     return _few("flexmatch", FlexMatchConfig(), num_epochs=50)
+
+
+def label_propagation() -> Recipe:
+    """Labels spread along a graph of like images, and the network learns them: a few epochs, for it
+    would learn the wrong ones too."""
+    return _few("label-propagation", LabelPropagationConfig(refresh_epochs=2), num_epochs=6)
 
 
 def contrastive() -> Recipe:

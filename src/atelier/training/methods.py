@@ -14,6 +14,7 @@ from .domain_adaptation import (
 )
 from .few_shot import learn_prototypes
 from .jensen_shannon import learn_alike
+from .label_propagation import learn_by_label_propagation
 from .learner import Learner, Method, learn_from_labels
 from .noisy_labels import co_teach, learn_bootstrapped, learn_generalized
 from .preparation import Prepared
@@ -34,6 +35,7 @@ METHODS: dict[str, Method] = {
     "mean-teacher": learn_by_mean_teacher,
     "fixmatch": learn_by_fixmatch,
     "flexmatch": learn_by_fixmatch,
+    "label-propagation": learn_by_label_propagation,
     "contrastive": learn_by_contrast,
     "prototypical": learn_prototypes,
     "generalized-cross-entropy": learn_generalized,

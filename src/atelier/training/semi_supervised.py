@@ -103,13 +103,13 @@ def learn_by_pseudo_labels(prepared: Prepared, recipe: Recipe) -> Learner:
     """
     options = recipe.method
     assert isinstance(options, PseudoLabelConfig)
-    return _learner(prepared, recipe, PseudoLabels(options.threshold), [], seen=1)
+    return semi_supervised_learner(prepared, recipe, PseudoLabels(options.threshold), [], seen=1)
 
 
 def learn_by_pi_model(prepared: Prepared, recipe: Recipe) -> Learner:
     """The Pi model (Laine and Aila 2017, arXiv:1610.02242). Raises as `learn_by_pseudo_labels`."""
     assert isinstance(recipe.method, PiModelConfig)
-    return _learner(prepared, recipe, pi_model, [recipe.augment], seen=2)
+    return semi_supervised_learner(prepared, recipe, pi_model, [recipe.augment], seen=2)
 
 
 def learn_by_mean_teacher(prepared: Prepared, recipe: Recipe) -> Learner:
@@ -118,7 +118,7 @@ def learn_by_mean_teacher(prepared: Prepared, recipe: Recipe) -> Learner:
     options = recipe.method
     assert isinstance(options, MeanTeacherConfig)
     teacher = MeanTeacher(prepared.model, options.decay)
-    return _learner(prepared, recipe, teacher, [recipe.augment], seen=1)
+    return semi_supervised_learner(prepared, recipe, teacher, [recipe.augment], seen=1)
 
 
 def learn_by_fixmatch(prepared: Prepared, recipe: Recipe) -> Learner:
@@ -134,16 +134,21 @@ def learn_by_fixmatch(prepared: Prepared, recipe: Recipe) -> Learner:
     if isinstance(options, FlexMatchConfig):
         loss = FlexMatch(
             options.threshold,
-            num_images=len(_few_labels(prepared, options).unlabeled),
+            num_images=len(few_labels_of(prepared, options).unlabeled),
             num_classes=len(prepared.card.classes),
             target=target,
         )
     else:
         loss = ThresholdedLabels(options.threshold, target=target)
-    return _learner(prepared, recipe, loss, [options.strong], seen=2)
+    return semi_supervised_learner(prepared, recipe, loss, [options.strong], seen=2)
 
 
-def _few_labels(prepared: Prepared, options: SemiSupervisedConfig) -> FewLabels:
+def few_labels_of(prepared: Prepared, options: SemiSupervisedConfig) -> FewLabels:
+    """Which images have a label.
+
+    Raises:
+        ConfigError: all have one, or the training is none that takes labeled images whole.
+    """
     if prepared.few is None:
         raise ConfigError(
             f"{options.name} learns from images without a label, and all have one",
@@ -165,7 +170,7 @@ def _few_labels(prepared: Prepared, options: SemiSupervisedConfig) -> FewLabels:
     return prepared.few
 
 
-def _learner(
+def semi_supervised_learner(
     prepared: Prepared,
     recipe: Recipe,
     loss: UnlabeledLoss,
@@ -173,9 +178,18 @@ def _learner(
     *,
     seen: int,
 ) -> Learner:
+    """Labeled images beside unlabeled ones.
+
+    Args:
+        prepared: of the training.
+        recipe: of the run.
+        loss: of the unlabeled images.
+        more_views: augmentations of theirs, beside the recipe's own.
+        seen: how many of these views go through the network.
+    """
     options = recipe.method
     assert isinstance(options, SemiSupervisedConfig)
-    unlabeled = _few_labels(prepared, options).unlabeled
+    unlabeled = few_labels_of(prepared, options).unlabeled
     labeled, count = prepared.batches, len(unlabeled)
     others = labeled.without_labels(
         unlabeled,

@@ -1,0 +1,193 @@
+"""Labels that spread from the few that are known along a graph of images that are alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from scipy import sparse
+from torch import Tensor, nn
+
+from ..config import Recipe
+from ..config.semi_supervised import LabelPropagationConfig
+from ..models import Classifier
+from .learner import Learner
+from .objectives import Logs
+from .preparation import Prepared
+from .semi_supervised import few_labels_of, semi_supervised_learner
+
+_BATCH = 1000
+_ITERATIONS = 200
+Floats = npt.NDArray[np.float64]
+
+
+class PropagatedLabels(nn.Module):
+    """Cross-entropy of unlabeled images with the labels that reach them, each image counting by how
+    surely one label does, each class as much as the others (Iscen et al. 2019, "Label propagation
+    for deep semi-supervised learning", arXiv:1904.04717, section 4).
+
+    Args:
+        images: (N + M, C, H, W) bytes, the N labeled ones first.
+        known: (N,) labels of the first.
+        prepared: of the training, whose normalization and classes these are.
+        options: of the graph.
+        steps_per_epoch: after which an epoch is over.
+        model: whose embeddings the first graph is of; None takes pixels.
+    """
+
+    labels: Tensor
+    weights: Tensor
+    steps: Tensor
+
+    def __init__(
+        self,
+        images: Tensor,
+        known: Tensor,
+        prepared: Prepared,
+        options: LabelPropagationConfig,
+        *,
+        steps_per_epoch: int,
+        model: Classifier | None,
+    ) -> None:
+        super().__init__()
+        self._images = images
+        self._known = known
+        self._normalize = prepared.batches.normalize
+        self._num_classes = len(prepared.card.classes)
+        self._options = options
+        self._steps = options.refresh_epochs * steps_per_epoch
+        count = len(images) - len(known)
+        self.register_buffer("labels", torch.zeros(count, dtype=torch.int64))
+        self.register_buffer("weights", torch.zeros(count))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self._propagate(model)
+
+    def forward(
+        self, logits: list[Tensor], _views: tuple[Tensor, ...], positions: Tensor
+    ) -> tuple[Tensor, Logs]:
+        """From the (M, K) logits of one view."""
+        labels, weights = self.labels[positions], self.weights[positions]
+        losses = F.cross_entropy(logits[0], labels, reduction="none")
+        loss = (losses * weights).mean()
+        agree = (logits[0].detach().argmax(dim=1) == labels).float().mean()
+        return loss, {"agree": agree}
+
+    @torch.no_grad()
+    def after_step(self, model: Classifier) -> None:
+        """After so many epochs, propagate along the graph of what the network makes of images."""
+        self.steps += 1
+        if self._steps and self.steps % self._steps == 0:
+            was_training = model.training
+            self._propagate(model.eval())
+            model.train(was_training)
+
+    @torch.no_grad()
+    def _propagate(self, model: Classifier | None) -> None:
+        parts = [self._normalize(part) for part in torch.split(self._images, _BATCH)]
+        vectors = torch.cat(
+            [(part if model is None else model.features(part)).flatten(1).float() for part in parts]
+        )
+        reached = propagated(
+            similarity_graph(reduced(vectors, self._options.components), self._options.neighbors),
+            self._known.cpu().numpy(),
+            num_classes=self._num_classes,
+            alpha=self._options.alpha,
+        )[len(self._known) :]
+        labels = torch.from_numpy(reached.argmax(axis=1))
+        counts = labels.bincount(minlength=self._num_classes).clamp(min=1)
+        weights = torch.from_numpy(certainty(reached)).float() / counts[labels]
+        self.labels.copy_(labels)
+        self.weights.copy_(weights / weights.mean().clamp(min=1e-12))
+
+
+def reduced(vectors: Tensor, components: int) -> Tensor:
+    """(N, D) to their at most `components` principal components: neighbors stay what they are, and
+    are found in a fraction of the time."""
+    if vectors.shape[1] <= components:
+        return vectors
+    centered = vectors - vectors.mean(dim=0)
+    _, axes = torch.linalg.eigh(centered.T @ centered)
+    return torch.as_tensor(centered @ axes[:, -components:])
+
+
+def similarity_graph(vectors: Tensor, neighbors: int) -> sparse.csr_matrix:
+    """(N, N) symmetric weights: of each vector's nearest ones exp(-4 (d / r)^2), where r is the
+    distance of the farthest of them (Zelnik-Manor and Perona 2004, "Self-tuning spectral
+    clustering"; as in Calder et al. 2020, arXiv:2006.11184), else 0.
+
+    Args:
+        vectors: (N, D).
+        neighbors: of each, fewer than N.
+    """
+    neighbors = min(neighbors, len(vectors) - 1)
+    squares = vectors.square().sum(dim=1)
+    found = []
+    for start in range(0, len(vectors), _BATCH):
+        part = slice(start, start + _BATCH)
+        distances = squares[part, None] + squares - 2 * vectors[part] @ vectors.T
+        distances[torch.arange(len(distances)), torch.arange(len(distances)) + start] = torch.inf
+        found.append(distances.topk(neighbors, largest=False))
+    places = torch.cat([indices for _, indices in found]).cpu().numpy()
+    distances = torch.cat([values for values, _ in found]).clamp(min=0).cpu()
+    farthest = distances[:, -1:].clamp(min=1e-12)
+    weights = torch.exp(-4 * distances / farthest).double().numpy()
+    rows = np.arange(len(vectors)).repeat(neighbors)
+    shape = (len(vectors), len(vectors))
+    graph = sparse.csr_matrix((weights.ravel(), (rows, places.ravel())), shape)
+    return sparse.csr_matrix((graph + graph.T) / 2)
+
+
+def propagated(
+    graph: sparse.csr_matrix, known: npt.NDArray[np.int64], *, num_classes: int, alpha: float
+) -> Floats:
+    """How much of each label reaches each node (Zhou et al. 2004, "Learning with local and global
+    consistency"): the limit of Z = alpha S Z + (1 - alpha) Y, S = D^-1/2 W D^-1/2.
+
+    Args:
+        graph: (N, N) weights W.
+        known: labels of the first nodes.
+        num_classes: K.
+        alpha: share that a node takes from its neighbors.
+
+    Returns:
+        (N, K).
+    """
+    degrees = np.asarray(graph.sum(axis=1)).ravel()
+    scale = sparse.diags(1 / np.sqrt(np.maximum(degrees, 1e-12)))
+    spread = alpha * (scale @ graph @ scale).tocsr()
+    source = np.zeros((graph.shape[0], num_classes))
+    source[np.arange(len(known)), known] = 1 - alpha
+    reached = source
+    for _ in range(_ITERATIONS):
+        reached = spread @ reached + source
+    return reached
+
+
+def certainty(reached: Floats) -> Floats:
+    """(N,) one minus the entropy of each row's shares over its largest value: 1 where one label
+    alone arrives, 0 where all arrive alike, or none."""
+    total = reached.sum(axis=1, keepdims=True)
+    shares = np.divide(reached, total, where=total > 0, out=np.full_like(reached, 1.0))
+    shares = np.where(total > 0, shares, 1 / reached.shape[1])
+    logs = np.log(np.maximum(shares, 1e-300))
+    return np.asarray(1 + (shares * logs).sum(axis=1) / np.log(reached.shape[1])).clip(0, 1)
+
+
+def learn_by_label_propagation(prepared: Prepared, recipe: Recipe) -> Learner:
+    """Label propagation (arXiv:1904.04717), at first along pixels, or along the embeddings of the
+    run that the training starts from. Raises as `semi_supervised.learn_by_pseudo_labels`.
+    """
+    options = recipe.method
+    assert isinstance(options, LabelPropagationConfig)
+    few, labeled = few_labels_of(prepared, options), prepared.batches
+    order = np.concatenate([few.labeled, few.unlabeled])
+    loss = PropagatedLabels(
+        labeled.images[torch.from_numpy(order).to(labeled.images.device)],
+        labeled.labels,
+        prepared,
+        options,
+        steps_per_epoch=len(few.unlabeled) // (options.unlabeled_ratio * recipe.train.batch_size),
+        model=None if prepared.start is None else prepared.model.eval(),
+    )
+    return semi_supervised_learner(prepared, recipe, loss, [], seen=1)

@@ -1,0 +1,56 @@
+"""Labels spread along the graph of like images, as the papers say."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from atelier.training.label_propagation import (
+    certainty,
+    propagated,
+    reduced,
+    similarity_graph,
+)
+
+PATH = sparse.csr_matrix(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], float))
+
+
+def test_the_limit_is_what_the_linear_system_says():
+    scale = np.diag(1 / np.sqrt([1, 2, 1]))
+    spread = scale @ PATH.toarray() @ scale
+    labels = np.array([[1.0, 0], [0, 1], [0, 0]])
+    expected = 0.1 * np.linalg.inv(np.eye(3) - 0.9 * spread) @ labels
+    found = propagated(PATH, np.array([0, 1]), num_classes=2, alpha=0.9)
+    assert np.allclose(found, expected, atol=1e-9)
+
+
+def test_two_groups_get_the_label_of_their_one_labeled_member():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(60, 5)) + 10 * np.arange(2).repeat(30)[:, None]
+    order = [0, 30, *range(1, 30), *range(31, 60)]  # the labeled ones first
+    graph = similarity_graph(torch.tensor(points[order]).float(), 5)
+    found = propagated(graph, np.array([0, 1]), num_classes=2, alpha=0.99)
+    assert found.argmax(axis=1).tolist() == [0, 1, *[0] * 29, *[1] * 29]
+    assert certainty(found).min() > 0.99
+
+
+def test_the_graph_weighs_neighbors_by_their_distance_beside_the_farthest():
+    graph = similarity_graph(torch.tensor([[0.0], [1.0], [3.0]]), 2).toarray()
+    # From 0: at 1 of 3, and at 3 of 3. From 1: at 1 and 2 of 2. From 3: at 2 and 3 of 3.
+    near = (np.exp(-4 / 9) + np.exp(-1)) / 2
+    assert graph[0, 1] == graph[1, 0] == pytest.approx(near)
+    assert graph[0, 2] == pytest.approx(np.exp(-4))
+    assert np.diag(graph).tolist() == [0, 0, 0]
+
+
+def test_certainty_is_one_for_one_label_and_zero_for_all_alike_or_none():
+    reached = np.array([[0.3, 0, 0], [0.1, 0.1, 0.1], [0, 0, 0], [0.5, 0.5, 0]])
+    assert certainty(reached) == pytest.approx([1, 0, 0, 1 - np.log(2) / np.log(3)])
+
+
+def test_fewer_components_keep_distances_where_there_are_no_more():
+    flat = torch.randn(40, 3) @ torch.randn(3, 20)
+    found = reduced(flat, 3)
+    assert found.shape == (40, 3)
+    assert torch.allclose(torch.cdist(found, found), torch.cdist(flat, flat), atol=1e-2)
+    assert reduced(flat, 20) is flat
