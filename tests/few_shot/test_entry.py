@@ -29,6 +29,7 @@ def test_classes_that_look_unlike_each_other_are_told_apart_by_five_images(run):
     result = judged(run)
     assert [score.classifier for score in result.scores] == [
         "nearest centroid",
+        "of unit length",
         "linear probe",
         "nearest neighbor",
     ]

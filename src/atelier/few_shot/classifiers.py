@@ -22,7 +22,9 @@ def nearest_centroid(support: Vectors, queries: Vectors) -> npt.NDArray[np.int64
 
 def unit_centroid(support: Vectors, queries: Vectors) -> npt.NDArray[np.int64]:
     """The class whose mean embedding of length 1 points nearest (Wang et al. 2019,
-    arXiv:1911.04623, L2N)."""
+    arXiv:1911.04623, L2N), of the roots of embeddings that are nowhere negative, so that no channel
+    decides alone (the power transform of Hu et al. 2021, arXiv:2006.03806, equation 3)."""
+    support, queries = (np.sqrt(v) if v.min() >= 0 else v for v in (support, queries))
     centroids = _of_length_1(support.reshape(-1, support.shape[2])).reshape(support.shape).mean(1)
     return _nearest(_of_length_1(queries), centroids)
 
