@@ -5,7 +5,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
-from atelier.few_shot.classifiers import linear_probe, nearest_centroid, nearest_neighbor
+from atelier.few_shot.classifiers import (
+    linear_probe,
+    nearest_centroid,
+    nearest_neighbor,
+    unit_centroid,
+)
 
 WAYS, SHOTS, SIZE = 4, 3, 5
 LABELS = np.arange(WAYS).repeat(SHOTS)
@@ -44,3 +49,22 @@ def test_embeddings_of_no_length_are_assigned_too():
     support, _ = episode()
     for assign in (linear_probe, nearest_centroid, nearest_neighbor):
         assert assign(support, np.zeros((2, SIZE), np.float32)).shape == (2,)
+
+
+def test_a_centroid_of_length_1_sees_directions_alone():
+    support, queries = episode()
+    flat = support.reshape(-1, SIZE)
+    flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    directions = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    expected = NearestCentroid().fit(flat, LABELS).predict(directions)
+    assert np.array_equal(unit_centroid(support, queries), expected)
+    assert np.array_equal(unit_centroid(2 * support, 5 * queries), expected)
+
+
+def test_of_embeddings_that_are_nowhere_negative_it_takes_the_roots():
+    support, queries = (np.abs(part) for part in episode())
+    squares = unit_centroid(support**2, queries**2)
+    flat = support.reshape(-1, SIZE)
+    flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    directions = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    assert np.array_equal(squares, NearestCentroid().fit(flat, LABELS).predict(directions))
