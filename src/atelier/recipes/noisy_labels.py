@@ -35,9 +35,11 @@ def _noisy(name: str, method: MethodConfig, *, members: int = 1) -> Recipe:
     """The last weights are kept, so that no right label chooses anything."""
     recipe = Recipe(
         name=name,
-        model=SpeedNetConfig(widths=(64, 128), convolutions=(2, 3), members=members),
+        model=SpeedNetConfig(
+            stem_filters=16, widths=(64, 128), convolutions=(1, 2), members=members
+        ),
         augment=AugmentConfig(mirror="random"),
         method=method,
-        train=short_training(10, batch_size=128, lr=0.05, sgd_lr=0.5, label_noise=0.4),
+        train=short_training(8, batch_size=128, lr=0.05, sgd_lr=0.5, label_noise=0.4),
     )
     return recipe.changed({"train.label_smoothing": 0.0})
