@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..config import Recipe, SpeedNetConfig
+from ..config import AugmentConfig, Recipe, SpeedNetConfig
 from ..config.domain_adaptation import SelfTrainingConfig
 from .fast import short_training
 
@@ -24,10 +24,19 @@ def adapted_from() -> Recipe:
 
 def adapted() -> Recipe:
     """From `domain-source` (`--init RUN`) to another domain without its labels, by self-training;
-    `--set method.target=DATA` names it."""
+    `--set method.target=DATA` names it. What is learned of the target are changed images, labeled
+    as they were before the change."""
     return Recipe(
         name="domain-adapted",
         model=_MODEL,
-        train=short_training(4, batch_size=256, lr=0.06, sgd_lr=0.5),
+        augment=AugmentConfig(
+            rotation_degrees=15,
+            translation=0.08,
+            scaling=0.15,
+            contrast=0.3,
+            brightness=0.3,
+            cutout=8,
+        ),
+        train=short_training(6, batch_size=256, lr=0.06, sgd_lr=0.5),
         method=SelfTrainingConfig(target="fashion-mnist:inverted"),
     )
