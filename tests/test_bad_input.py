@@ -27,7 +27,7 @@ SHORT = (
     [
         (["train", "cnm"], "unknown recipe; got 'cnm'. Did you mean 'cnn'?"),
         (["train", "resent"], "Did you mean 'resnet'?"),
-        (["train", "zzzzzz"], "hybrid, mlp, photos"),
+        (["train", "zzzzzz"], "Known: cbam-resnet, cct, cnn"),
         (["train"], "train needs a recipe"),
         (["compare", "mlp", "hybird"], "Did you mean 'hybrid'?"),
         (["trian", "cnn"], "No such command 'trian'. Did you mean 'train'"),
@@ -59,7 +59,7 @@ def test_an_unknown_word_gets_the_nearest_name(refused, words, told):
         ("train.num_epochs=1.5", "train.num_epochs"),
         ("train.batch_size=0", "train.batch_size"),
         ("train.batch_size=1", "two images or more in a batch"),
-        ("train.optimizer=lion", "'adam', 'adamw', 'sgd' or 'muon'"),
+        ("train.optimizer=leon", "'lion', 'sgd' or 'muon'"),
         ("train.optimizer=muon", "this network has none. Set train.optimizer=adamw"),
         ("train.sgd_lr=0", "train.sgd_lr: input should be greater than 0; got 0"),
         ("train.precision=float16", "'float32', 'bfloat16' or 'auto'"),

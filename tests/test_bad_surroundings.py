@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from atelier import cli
-from atelier.training import checkpoints, entry
+from atelier.training import checkpoints, run_folder
 
 SHORT = (
     *("--data", "fashion-mnist-sample", "--quiet", "--set", "model.width=16"),
@@ -39,7 +39,7 @@ def failing(number):
         pytest.param(Path, "mkdir", id="folder"),
         pytest.param(Path, "touch", id="file"),
         pytest.param(checkpoints, "save_file", id="checkpoint"),
-        pytest.param(entry, "save_file", id="weights"),
+        pytest.param(run_folder, "save_file", id="weights"),
     ],
 )
 def test_no_space_or_no_permission_to_train(
@@ -48,14 +48,14 @@ def test_no_space_or_no_permission_to_train(
     out = tmp_path / "run"
     monkeypatch.setattr(place, name, failing(number))
     words = ("train", "mlp", *SHORT, "--out", out)
-    if place is not entry:
+    if place is not run_folder:
         assert told in refused(*words)
         return
     # At the very end: what was trained is not lost.
     with pytest.raises(SystemExit) as left:
         cli.main([str(word) for word in words])
     assert left.value.code == 2
-    monkeypatch.setattr(entry, "save_file", safetensors.torch.save_file)
+    monkeypatch.setattr(run_folder, "save_file", safetensors.torch.save_file)
     with pytest.raises(SystemExit) as left:
         cli.main(["train", "--resume", str(out), "--quiet"])
     assert left.value.code == 0

@@ -47,14 +47,14 @@ def test_which_errors_say_that_memory_is_short(error, expected):
 @pytest.fixture
 def short_of_memory(monkeypatch):
     """A machine on which a batch of more than 16 images does not fit."""
-    step = loop._step
+    step = loop.take_step
 
-    def limited(model, batch, *rest):
-        if len(batch.images) > 16:
+    def limited(model, batches, *rest):
+        if any(len(batch.images) > 16 for batch in batches):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return step(model, batch, *rest)
+        return step(model, batches, *rest)
 
-    monkeypatch.setattr(loop, "_step", limited)
+    monkeypatch.setattr(loop, "take_step", limited)
 
 
 def test_a_planned_training_halves_its_batch_until_it_fits(short_of_memory, tmp_path):

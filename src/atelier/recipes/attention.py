@@ -43,7 +43,7 @@ def vit() -> Recipe:
 
 
 def hybrid_long() -> Recipe:
-    """`hybrid` on twice the epochs, with shifted crops, for more than 93 %."""
+    """The network of `hybrid`, on twice the epochs, with shifted crops, for more than 93 %."""
     model = HybridConfig(dropout=0.25)
     return _recipe("hybrid-long", model, num_epochs=12, crop_padding=1)
 

@@ -40,12 +40,12 @@ def preact_resnet() -> Recipe:
 
 
 def se_resnet() -> Recipe:
-    """`preact-resnet` with squeeze-and-excitation (arXiv:1709.01507)."""
+    """The network of `preact-resnet` with squeeze-and-excitation (arXiv:1709.01507)."""
     return _muon("se-resnet", _RESNET.model_copy(update={"attention": "se"}), num_epochs=16)
 
 
 def cbam_resnet() -> Recipe:
-    """`preact-resnet` with attention to channels and places (arXiv:1807.06521)."""
+    """The network of `preact-resnet` with attention to channels and places (arXiv:1807.06521)."""
     return _muon("cbam-resnet", _RESNET.model_copy(update={"attention": "cbam"}), num_epochs=16)
 
 

@@ -155,10 +155,31 @@ def read_space(recipe: Recipe, searches: Iterable[str], file: str | Path | None 
     return tuple(found.values()) or usual_space(recipe)
 
 
+# What scikit-learn's documentation, and practice, calls these models' main settings.
+_CLASSICAL: dict[str, Space] = {
+    "logistic": (Range("model.inverse_penalty", 1e-4, 1.0, log=True),),
+    "hog-svm": (
+        Range("model.gamma", 0.25, 16.0, log=True),
+        Range("model.penalty", 1e-3, 10.0, log=True),
+    ),
+    "random-forest": (Range("model.least_in_leaf", 1, 20, log=True, whole=True),),
+    "hist-gradient-boosting": (
+        Range("model.learning_rate", 0.02, 0.5, log=True),
+        Range("model.leaves", 8, 128, log=True, whole=True),
+    ),
+    "k-nearest-neighbors": (
+        Range("model.neighbors", 1, 50, log=True, whole=True),
+        Choice("model.weights", ('"uniform"', '"distance"')),
+    ),
+}
+
+
 def usual_space(recipe: Recipe) -> Space:
     """What is worth searching in nearly every recipe: rates, weight decay, dropout, smoothing and
     a little augmentation. Each range contains the recipe's own value, unless that is zero on a
     logarithmic scale."""
+    if recipe.model.name in _CLASSICAL:
+        return _CLASSICAL[recipe.model.name]
     train, fine_tuned = recipe.train, False
     if isinstance(recipe.model, TimmConfig):
         fine_tuned = recipe.model.weights != "none"
