@@ -47,6 +47,12 @@ def test_seconds_buy_epochs(tmp_path):
     assert board.budget == "0.5 seconds of training each"
 
 
+def test_what_is_fitted_in_one_go_stands_outside_the_budget_and_is_said_to(tmp_path):
+    board = zoo(tmp_path, ["logistic"], overrides=["model.max_iterations=5"], epochs=3)
+    assert board.entries[0].accuracy > 0.5
+    assert "fitted in one go, whatever the budget: logistic" in str(board)
+
+
 def test_who_costs_too_much_is_left_out_with_the_reason(tmp_path):
     said = []
     board = zoo(tmp_path, epochs=None, flops=10, say=said.append)

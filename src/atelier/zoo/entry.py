@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..config import Recipe
+from ..config.classical import ClassicalConfig
 from ..data import Dataset, obtain_dataset
 from ..devices import resolve_device
 from ..errors import ConfigError, RunError
@@ -134,7 +135,7 @@ def _fitted(
     """The recipe with the epochs that the budget pays for; or None, and why."""
     from ..training.pace import seconds_per_epoch
 
-    if budget.kind == "own" or recipe.plan:
+    if budget.kind == "own" or recipe.plan or isinstance(recipe.model, ClassicalConfig):
         return recipe, ""
     begun = default_run_path(recipe, folder) / "recipe.json"
     if begun.is_file():  # this machine may have another pace today
@@ -178,6 +179,7 @@ def _entry(runs: Sequence[Run], asked: int, device: str) -> Entry:
         asked=asked,
         images=len(correct),
         correct=packed(correct),
+        budgeted=not isinstance(first.recipe.model, ClassicalConfig),
         machine=str(machine["processor"] if machine["device"] == "cpu" else machine["device"]),
     )
 

@@ -39,6 +39,7 @@ class Entry:
         images: that each is judged by.
         correct: (N,) bits, whether the run of the first seed is right on each, in base64.
         machine: that it was trained on.
+        budgeted: whether it was trained in epochs, which a budget can limit.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Entry:
     images: int
     correct: str
     machine: str
+    budgeted: bool = True
 
     @property
     def accuracy(self) -> float:
@@ -174,6 +176,8 @@ class Leaderboard:
                 "=: not told from the first by a paired test (McNemar, of the first seeds, "
                 "corrected by Holm)"
             )
+        if free := [one.name for one in self.entries if not one.budgeted]:
+            lines.append(f"fitted in one go, whatever the budget: {', '.join(sorted(free))}")
         return lines + [f"left out: {name}: {why}" for name, why in sorted(self.left_out.items())]
 
     def __str__(self) -> str:
