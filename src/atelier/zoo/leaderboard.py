@@ -176,7 +176,8 @@ class Leaderboard:
                 "=: not told from the first by a paired test (McNemar, of the first seeds, "
                 "corrected by Holm)"
             )
-        if free := [one.name for one in self.entries if not one.budgeted]:
+        free = [one.name for one in self.entries if not one.budgeted]
+        if free and self.slug != "own":
             lines.append(f"fitted in one go, whatever the budget: {', '.join(sorted(free))}")
         return lines + [f"left out: {name}: {why}" for name, why in sorted(self.left_out.items())]
 
