@@ -11,6 +11,7 @@ from ..errors import ConfigError, StorageError
 from ..runs import Run
 from ..storage import refuse_existing
 from ..training.entry import default_run_path
+from ..training.run_folder import refuse_other_things
 from .making import Maker, Soup
 from .members import Member, members_of, snapshots_of
 from .run_folder import write_run
@@ -83,19 +84,14 @@ def ensemble(
 
 
 def _refuse_place(path: Path, runs: list[Run], *, overwrite: bool) -> None:
-    """To overwrite is to replace a run, never a member or a folder of other things."""
+    """To overwrite is never to replace a member."""
     refuse_existing(path, overwrite=overwrite)
     if any(path.resolve() == run.path.resolve() for run in runs):
         raise StorageError(
             f"{path} is one of the runs, and nothing was overwritten",
             fix="Choose another path with --out",
         )
-    empty = not path.exists() or (path.is_dir() and not any(path.iterdir()))
-    if not empty and not (path / "recipe.json").is_file():
-        raise StorageError(
-            f"{path} holds other things than a run, and nothing was overwritten",
-            fix="Choose another path with --out",
-        )
+    refuse_other_things(path)
 
 
 def _members(

@@ -68,7 +68,7 @@ def _recipe(
     name: str, model: ModelConfig, *, num_epochs: int, crop_padding: int, batch_size: int = 128
 ) -> Recipe:
     """A cosine schedule fixed beforehand, whose last weights are kept. Its length is what two cores
-    do in half an hour; rate, decay and smoothing are usual ones, and were not searched."""
+    are reckoned to do in half an hour; rate, decay and smoothing are usual ones, not searched."""
     return Recipe(
         name=name,
         model=model,

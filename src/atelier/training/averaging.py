@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, cast
 
 import torch
@@ -153,6 +154,24 @@ def _fit_norms(average: nn.Module, model: nn.Module, images: Images) -> None:
     for buffer, newest in zip(average.buffers(), model.buffers(), strict=True):
         buffer.copy_(newest)
     reestimate_batch_norm(average, images())
+
+
+@contextmanager
+def statistics_kept(model: nn.Module) -> Iterator[None]:
+    """A pass in which batch norms use the batch's statistics and do not remember them."""
+    norms = [
+        module
+        for module in model.modules()
+        # One that is frozen is in evaluation mode and goes on with what it remembers.
+        if isinstance(module, _BatchNorm) and module.training and module.track_running_stats
+    ]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 @torch.no_grad()

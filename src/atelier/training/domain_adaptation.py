@@ -9,8 +9,7 @@ is an affine map, which the batch norms take up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ from .alignments import (
     Passes,
     TargetLabels,
 )
-from .averaging import reestimate_batch_norm
+from .averaging import reestimate_batch_norm, statistics_kept
 from .learner import Learner, class_weights_of, learn_from_labels
 from .objectives import Logs, with_labels
 from .preparation import Prepared, background_of
@@ -87,7 +86,7 @@ class Adaptation(nn.Module):
         """The loss of a batch of both domains."""
         others = batch.unlabeled
         assert others is not None
-        with _statistics_kept(model):
+        with statistics_kept(model):
             source = model.features(batch.images)
             source_logits = model.head(source).float()
         target = model.features(others.views[0])
@@ -120,24 +119,6 @@ class Adaptation(nn.Module):
 def fit_to_target(model: Classifier, target: TrainingBatches) -> None:
     """Give the batch norms the statistics of up to 4,096 of the target's images, not augmented."""
     reestimate_batch_norm(model, torch.split(target.some(_STATISTICS_IMAGES), _BATCH))
-
-
-@contextmanager
-def _statistics_kept(model: nn.Module) -> Iterator[None]:
-    """A pass in which batch norms use the batch's statistics and do not remember them."""
-    norms = [
-        module
-        for module in model.modules()
-        # One that is frozen is in evaluation mode and goes on with what it remembers.
-        if isinstance(module, _BatchNorm) and module.training and module.track_running_stats
-    ]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
 
 
 def adapt_batch_norm(prepared: Prepared, recipe: Recipe) -> Learner:

@@ -22,6 +22,19 @@ CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "model.safetensors"
 
 
+def refuse_other_things(path: Path) -> None:
+    """To overwrite is to replace a run, never a folder of other things.
+
+    Raises:
+        StorageError: `path` is such a folder.
+    """
+    if path.is_dir() and any(path.iterdir()) and not (path / "recipe.json").is_file():
+        raise StorageError(
+            f"{path} holds other things than a run, and nothing was overwritten",
+            fix="Choose another path with --out",
+        )
+
+
 def begin_run(
     path: Path,
     recipe: Recipe,
@@ -31,12 +44,7 @@ def begin_run(
     weights: bool,
 ) -> None:
     """Make the folder, with what is known before the first epoch."""
-    if path.is_dir() and any(path.iterdir()) and not (path / "recipe.json").is_file():
-        # To overwrite is to replace a run, never a folder of other things.
-        raise StorageError(
-            f"{path} holds other things than a run, and nothing was overwritten",
-            fix="Choose another path with --out",
-        )
+    refuse_other_things(path)
     try:
         with explained(path):
             if path.exists() or path.is_symlink():

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from .averaging import statistics_kept
 
 _STABILITY = 0.01  # eta of ASAM, section 5: weights of nearly zero can be moved all the same
 
@@ -46,15 +47,10 @@ def sharpness_aware(
             ]
             before = [weight.detach().clone() for weight in weights]
             _climb(weights, radius, adaptive=adaptive)
-            norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
-            tracking = [norm.track_running_stats for norm in norms]
             try:
-                for norm in norms:
-                    norm.track_running_stats = False
-                closure()
+                with statistics_kept(model):
+                    closure()
             finally:
-                for norm, tracked in zip(norms, tracking, strict=True):
-                    norm.track_running_stats = tracked
                 with torch.no_grad():
                     torch._foreach_copy_(weights, before)
             return loss

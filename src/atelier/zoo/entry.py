@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..config import Recipe
-from ..config.classical import ClassicalConfig
 from ..data import Dataset, obtain_dataset
 from ..devices import resolve_device
 from ..errors import ConfigError, RunError
@@ -19,6 +18,7 @@ from ..runs import Run
 from ..storage import explained
 from ..sweeps import train_if_missing
 from ..training import default_run_path, resolve_recipe
+from ..training.classical import is_classical
 from .budget import Budget, stretched
 from .leaderboard import Entry, Leaderboard, packed
 
@@ -135,7 +135,7 @@ def _fitted(
     """The recipe with the epochs that the budget pays for; or None, and why."""
     from ..training.pace import seconds_per_epoch
 
-    if budget.kind == "own" or recipe.plan or isinstance(recipe.model, ClassicalConfig):
+    if budget.kind == "own" or recipe.plan or is_classical(recipe):
         return recipe, ""
     begun = default_run_path(recipe, folder) / "recipe.json"
     if begun.is_file():  # this machine may have another pace today
@@ -179,7 +179,7 @@ def _entry(runs: Sequence[Run], asked: int, device: str) -> Entry:
         asked=asked,
         images=len(correct),
         correct=packed(correct),
-        budgeted=not isinstance(first.recipe.model, ClassicalConfig),
+        budgeted=not is_classical(first.recipe),
         machine=str(machine["processor"] if machine["device"] == "cpu" else machine["device"]),
     )
 
