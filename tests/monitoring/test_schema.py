@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,6 +91,22 @@ def test_several_processes_may_begin_at_once(url: str) -> None:
     with own.reading() as connection:
         assert schema.version_of(connection) == len(schema.STEPS)
     own.close()
+
+
+def test_a_file_whose_journal_is_held_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE anything (a)")
+    other.execute("BEGIN IMMEDIATE")  # SQLite answers at once here, whatever wait it was given
+    release = threading.Timer(0.2, other.commit)
+    release.start()
+    store = Store(str(path), create=True)
+    store.prepare()
+    store.close()
+    release.join()
+    other.close()
+    with closing(sqlite3.connect(path)) as again:
+        assert again.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_newer_log_is_refused_whole(

@@ -6,6 +6,7 @@ import torch
 from scipy import sparse
 
 from atelier.training.label_propagation import (
+    balanced,
     certainty,
     propagated,
     reduced,
@@ -46,6 +47,26 @@ def test_the_graph_weighs_neighbors_by_their_distance_beside_the_farthest():
 def test_certainty_is_one_for_one_label_and_zero_for_all_alike_or_none():
     reached = np.array([[0.3, 0, 0], [0.1, 0.1, 0.1], [0, 0, 0], [0.5, 0.5, 0]])
     assert certainty(reached) == pytest.approx([1, 0, 0, 1 - np.log(2) / np.log(3)])
+
+
+def test_balanced_labels_reach_as_many_nodes_as_they_should():
+    rng = np.random.default_rng(0)
+    reached = rng.dirichlet([8.0, 2.0, 2.0], 2000) * rng.uniform(1e-9, 1, (2000, 1))
+    assert (np.bincount(reached.argmax(axis=1)) / 2000)[0] > 0.8
+    found = balanced(reached, np.array([10, 10, 20]))
+    assert np.bincount(found.argmax(axis=1)) / 2000 == pytest.approx([0.25, 0.25, 0.5], abs=0.01)
+    assert found.sum(axis=1) == pytest.approx(np.ones(2000))
+    # Between two nodes, what told a class from another still does.
+    odds = np.log(found[:, 0] / found[:, 1]) - np.log(reached[:, 0] / reached[:, 1])
+    assert odds == pytest.approx(np.full(2000, odds[0]))
+
+
+def test_balanced_labels_leave_out_a_class_without_labels_and_know_nothing_where_none_reached():
+    reached = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.7, 0.3, 0.0], [0, 0, 0]])
+    found = balanced(reached, np.array([1, 1, 0]))
+    assert found[:, 2].tolist() == [0, 0, 0, 0]
+    assert found[:3].argmax(axis=1).tolist() == [0, 0, 1]
+    assert found[3, 0] > 0 and found[3, 1] > 0
 
 
 def test_fewer_components_keep_distances_where_there_are_no_more():

@@ -99,6 +99,29 @@ def test_the_labels_of_the_other_images_never_reach_the_training(monkeypatch):
     assert all(map(torch.equal, gradients, gradients_again))
 
 
+def test_a_graph_of_cells_too_large_for_the_images_is_refused(train_tiny, tmp_path):
+    with pytest.raises(ConfigError, match=r"histograms of gradients.*too small.*method.cells"):
+        train_tiny(
+            tmp_path / "run",
+            *options("label-propagation"),
+            "method.cells=[4, 20]",
+            recipe="speednet",
+            labels=40,
+        )
+
+
+@pytest.mark.parametrize(("along", "least"), [("hog", 0.7), ("pixels", 0.6)])
+def test_labels_spread_along_what_the_recipe_names(along, least):
+    dataset = load_dataset("fashion-mnist-sample")
+    recipe = get_recipe("label-propagation", data="fashion-mnist-sample").changed(
+        {"train.labels": 100, "method.along": along}
+    )
+    prepared = prepare(recipe, dataset, torch.device("cpu"))
+    reached = learner_of(prepared, recipe).objective.unlabeled.labels.numpy()
+    right = (reached == dataset.train.labels[prepared.few.unlabeled]).mean()
+    assert right > least
+
+
 def test_the_weight_of_the_unlabeled_images_rises():
     loss = SemiSupervised(
         lambda _logits, _views, _positions: (torch.tensor(2.0), {}),

@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from .strict import Strict
+from .strict import Cells, Strict
 
-Cells = Annotated[tuple[Annotated[int, Field(ge=2, le=256)], ...], Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 

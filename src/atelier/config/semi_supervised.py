@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .augmentation import AugmentConfig
-from .strict import DropRate, Probability, Strict
+from .strict import Cells, DropRate, Probability, Strict
 
 # No vertical flip, inversion or shear: a dress is long, a shirt has its neck above, and a heel is
 # what tells a boot from a sneaker.
@@ -99,15 +99,22 @@ class LabelPropagationConfig(_SemiSupervised):
     that are alike (Iscen et al. 2019, arXiv:1904.04717)."""
 
     name: Literal["label-propagation"] = "label-propagation"
+    along: Literal["hog", "pixels"] = "hog"
+    """What likeness is of, where no run is in train.init: histograms of oriented gradients (Dalal &
+    Triggs 2005), or the pixels themselves."""
+    cells: Cells = (4, 7)
+    """Sides of a histogram's cell, in pixels; the histograms of several stand side by side."""
     neighbors: Annotated[int, Field(ge=1, le=1000)] = 10
     """Of each image in the graph."""
-    components: Annotated[int, Field(ge=1, le=4096)] = 64
+    components: Annotated[int, Field(ge=1, le=4096)] = 96
     """Principal components that images are compared by."""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.99
     """Share that an image takes from its neighbors rather than from its own label."""
+    balance: bool = True
+    """Each class reaches as large a share of the images as it has of the labels."""
     refresh_epochs: Annotated[int, Field(ge=0, le=10_000)] = 0
     """After so many epochs, again and again, the graph is that of what the network makes of the
-    images by then; 0 keeps the first, which is of pixels, or of the run in train.init."""
+    images by then; 0 keeps the first, which is `along`, or of the run in train.init."""
 
 
 class ContrastiveConfig(Strict):

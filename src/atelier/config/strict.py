@@ -10,6 +10,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 DropRate = Annotated[float, Field(ge=0, lt=1)]
 Width = Annotated[int, Field(ge=1, le=16384)]
 Depth = Annotated[int, Field(ge=1, le=256)]
+Cells = Annotated[tuple[Annotated[int, Field(ge=2, le=256)], ...], Field(min_length=1)]
 
 
 class Strict(BaseModel):

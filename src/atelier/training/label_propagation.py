@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from scipy import sparse
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from ..config import Recipe
 from ..config.semi_supervised import LabelPropagationConfig
+from ..errors import ConfigError
 from ..models import Classifier
+from ..models.classical import HOG
 from .learner import Learner
 from .objectives import Logs
 from .preparation import Prepared
@@ -19,6 +24,9 @@ from .semi_supervised import few_labels_of, semi_supervised_learner
 
 _BATCH = 1000
 _ITERATIONS = 200
+_ORIENTATIONS = 9
+_BALANCED = 1e-3  # shares that differ by less are the same
+_STEP = 0.1
 Floats = npt.NDArray[np.float64]
 
 
@@ -33,7 +41,7 @@ class PropagatedLabels(nn.Module):
         prepared: of the training, whose normalization and classes these are.
         options: of the graph.
         steps_per_epoch: after which an epoch is over.
-        model: whose embeddings the first graph is of; None takes pixels.
+        embed: (B, C, H, W) normalized images to the (B, ...) vectors that the first graph is of.
     """
 
     labels: Tensor
@@ -48,7 +56,7 @@ class PropagatedLabels(nn.Module):
         options: LabelPropagationConfig,
         *,
         steps_per_epoch: int,
-        model: Classifier | None,
+        embed: Callable[[Tensor], Tensor],
     ) -> None:
         super().__init__()
         self._images = images
@@ -61,7 +69,7 @@ class PropagatedLabels(nn.Module):
         self.register_buffer("labels", torch.zeros(count, dtype=torch.int64))
         self.register_buffer("weights", torch.zeros(count))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self._propagate(model)
+        self._propagate(embed)
 
     def forward(
         self, logits: list[Tensor], _views: tuple[Tensor, ...], positions: Tensor
@@ -79,21 +87,22 @@ class PropagatedLabels(nn.Module):
         self.steps += 1
         if self._steps and self.steps % self._steps == 0:
             was_training = model.training
-            self._propagate(model.eval())
+            self._propagate(model.eval().features)
             model.train(was_training)
 
     @torch.no_grad()
-    def _propagate(self, model: Classifier | None) -> None:
-        parts = [self._normalize(part) for part in torch.split(self._images, _BATCH)]
-        vectors = torch.cat(
-            [(part if model is None else model.features(part)).flatten(1).float() for part in parts]
-        )
+    def _propagate(self, embed: Callable[[Tensor], Tensor]) -> None:
+        parts = torch.split(self._images, _BATCH)
+        vectors = torch.cat([embed(self._normalize(part)).flatten(1).float() for part in parts])
+        known = self._known.cpu().numpy()
         reached = propagated(
             similarity_graph(reduced(vectors, self._options.components), self._options.neighbors),
-            self._known.cpu().numpy(),
+            known,
             num_classes=self._num_classes,
             alpha=self._options.alpha,
-        )[len(self._known) :]
+        )[len(known) :]
+        if self._options.balance:
+            reached = balanced(reached, np.bincount(known, minlength=self._num_classes))
         labels = torch.from_numpy(reached.argmax(axis=1))
         counts = labels.bincount(minlength=self._num_classes).clamp(min=1)
         weights = torch.from_numpy(certainty(reached)).float() / counts[labels]
@@ -164,6 +173,34 @@ def propagated(
     return reached
 
 
+def balanced(reached: Floats, sizes: npt.NDArray[np.int64]) -> Floats:
+    """Each class made likelier or less likely everywhere, by one factor of its own, until as large
+    a share of the nodes as it has in `sizes` finds it the likeliest: labels that lie where nodes
+    are dense reach too far (the volume constraint of Calder et al. 2020, arXiv:2006.11184,
+    section 2.4, for factors instead of sums).
+
+    Args:
+        reached: (N, K), as of `propagated`.
+        sizes: (K,) of the classes, in any unit; 0 leaves a class out.
+
+    Returns:
+        (N, K) shares of each node's labels; all alike where none reached it.
+    """
+    wanted = sizes / sizes.sum()
+    total = reached.sum(axis=1, keepdims=True)
+    shares = np.where(total > 0, reached / np.maximum(total, 1e-300), 1 / len(sizes))
+    with np.errstate(divide="ignore"):
+        logs = np.log(shares)
+        factors = np.where(wanted > 0, 0.0, -np.inf)
+    for _ in range(_ITERATIONS):
+        found = np.bincount((logs + factors).argmax(axis=1), minlength=len(sizes)) / len(logs)
+        if np.abs(found - wanted).max() < _BALANCED:
+            break
+        far = np.log(np.maximum(wanted, _BALANCED) / np.maximum(found, _BALANCED))
+        factors += _STEP * far
+    return np.asarray(softmax(logs + factors, axis=1))
+
+
 def certainty(reached: Floats) -> Floats:
     """(N,) one minus the entropy of each row's shares over its largest value: 1 where one label
     alone arrives, 0 where all arrive alike, or none."""
@@ -175,8 +212,11 @@ def certainty(reached: Floats) -> Floats:
 
 
 def learn_by_label_propagation(prepared: Prepared, recipe: Recipe) -> Learner:
-    """Label propagation (arXiv:1904.04717), at first along pixels, or along the embeddings of the
-    run that the training starts from. Raises as `semi_supervised.learn_by_pseudo_labels`.
+    """Label propagation (arXiv:1904.04717), at first along what the recipe says, or along the
+    embeddings of the run that the training starts from.
+
+    Raises:
+        ConfigError: as `semi_supervised.few_labels_of`, or the images are too small for `along`.
     """
     options = recipe.method
     assert isinstance(options, LabelPropagationConfig)
@@ -188,6 +228,24 @@ def learn_by_label_propagation(prepared: Prepared, recipe: Recipe) -> Learner:
         prepared,
         options,
         steps_per_epoch=len(few.unlabeled) // (options.unlabeled_ratio * recipe.train.batch_size),
-        model=None if prepared.start is None else prepared.model.eval(),
+        embed=_first_embedding(prepared, options),
     )
     return semi_supervised_learner(prepared, recipe, loss, [], seen=1)
+
+
+def _first_embedding(
+    prepared: Prepared, options: LabelPropagationConfig
+) -> Callable[[Tensor], Tensor]:
+    if prepared.start is not None:
+        return prepared.model.eval().features
+    if options.along == "pixels":
+        return nn.Flatten()
+    shape = prepared.batches.images.shape[1:]
+    try:
+        histograms = HOG((shape[0], shape[1], shape[2]), options.cells, _ORIENTATIONS)
+    except ValueError as error:
+        raise ConfigError(
+            f"no graph along histograms of gradients: {error}",
+            fix="Set method.cells=[2] or another less than half of a side, or method.along=pixels",
+        ) from error
+    return histograms.to(prepared.batches.images.device)
