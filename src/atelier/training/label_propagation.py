@@ -41,6 +41,7 @@ class PropagatedLabels(nn.Module):
         prepared: of the training, whose normalization and classes these are.
         options: of the graph.
         steps_per_epoch: after which an epoch is over.
+        num_epochs: after which nothing is learned any more.
         embed: (B, C, H, W) normalized images to the (B, ...) vectors that the first graph is of.
     """
 
@@ -56,6 +57,7 @@ class PropagatedLabels(nn.Module):
         options: LabelPropagationConfig,
         *,
         steps_per_epoch: int,
+        num_epochs: int,
         embed: Callable[[Tensor], Tensor],
     ) -> None:
         super().__init__()
@@ -65,6 +67,7 @@ class PropagatedLabels(nn.Module):
         self._num_classes = len(prepared.card.classes)
         self._options = options
         self._steps = options.refresh_epochs * steps_per_epoch
+        self._last_step = num_epochs * steps_per_epoch
         count = len(images) - len(known)
         self.register_buffer("labels", torch.zeros(count, dtype=torch.int64))
         self.register_buffer("weights", torch.zeros(count))
@@ -85,7 +88,7 @@ class PropagatedLabels(nn.Module):
     def after_step(self, model: Classifier) -> None:
         """After so many epochs, propagate along the graph of what the network makes of images."""
         self.steps += 1
-        if self._steps and self.steps % self._steps == 0:
+        if self._steps and self.steps % self._steps == 0 and self.steps < self._last_step:
             was_training = model.training
             self._propagate(model.eval().features)
             model.train(was_training)
@@ -228,6 +231,7 @@ def learn_by_label_propagation(prepared: Prepared, recipe: Recipe) -> Learner:
         prepared,
         options,
         steps_per_epoch=len(few.unlabeled) // (options.unlabeled_ratio * recipe.train.batch_size),
+        num_epochs=recipe.train.num_epochs,
         embed=_first_embedding(prepared, options),
     )
     return semi_supervised_learner(prepared, recipe, loss, [], seen=1)
