@@ -70,9 +70,17 @@ def flexmatch() -> Recipe:
     return _few("flexmatch", FlexMatchConfig(), num_epochs=50)
 
 
+def fixmatch_short() -> Recipe:
+    """FixMatch for a few passes, from a run of `label-propagation` with the same labels (--init):
+    from random weights it needs many times as many."""
+    recipe = _few("fixmatch-short", FixMatchConfig(), num_epochs=6)
+    return recipe.changed({"train.lr": 1e-3})
+
+
 def label_propagation() -> Recipe:
     """Labels spread along a graph of like images, and the network learns them: a few epochs, for it
-    would learn the wrong ones too."""
+    would learn the wrong ones too. The first graph is of histograms of gradients, the later ones of
+    what the network has made of the images."""
     return _few("label-propagation", LabelPropagationConfig(refresh_epochs=2), num_epochs=6)
 
 
