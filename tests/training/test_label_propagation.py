@@ -66,7 +66,8 @@ def test_balanced_labels_leave_out_a_class_without_labels_and_know_nothing_where
     found = balanced(reached, np.array([1, 1, 0]))
     assert found[:, 2].tolist() == [0, 0, 0, 0]
     assert found[:3].argmax(axis=1).tolist() == [0, 0, 1]
-    assert found[3, 0] > 0 and found[3, 1] > 0
+    assert found[3, 0] > 0
+    assert found[3, 1] > 0
 
 
 def test_fewer_components_keep_distances_where_there_are_no_more():
