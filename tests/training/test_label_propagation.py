@@ -61,13 +61,14 @@ def test_balanced_labels_reach_as_many_nodes_as_they_should():
     assert odds == pytest.approx(np.full(2000, odds[0]))
 
 
-def test_balanced_labels_leave_out_a_class_without_labels_and_know_nothing_where_none_reached():
+def test_balanced_labels_leave_out_a_class_without_labels_and_nodes_that_none_reached():
     reached = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.7, 0.3, 0.0], [0, 0, 0]])
     found = balanced(reached, np.array([1, 1, 0]))
     assert found[:, 2].tolist() == [0, 0, 0, 0]
     assert found[:3].argmax(axis=1).tolist() == [0, 0, 1]
-    assert found[3, 0] > 0
-    assert found[3, 1] > 0
+    assert found[3].tolist() == [0, 0, 0]
+    assert certainty(found)[3] == pytest.approx(0)
+    assert balanced(np.zeros((2, 3)), np.array([1, 1, 0])).tolist() == [[0, 0, 0]] * 2
 
 
 def test_fewer_components_keep_distances_where_there_are_no_more():

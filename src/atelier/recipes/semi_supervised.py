@@ -72,17 +72,17 @@ def flexmatch() -> Recipe:
 
 def fixmatch_short() -> Recipe:
     """FixMatch for a few passes, from a run of `label-propagation` with the same labels (--init):
-    from random weights it needs many times as many. It gains half a point with 400 labels (of the
-    training images whose labels were hidden, one seed) and loses ten with 40."""
+    from random weights it needs many times as many. 84.85 % of the test images with 400 labels,
+    where that run has 84.39 (means of three seeds); with 40 it loses ten points (one seed)."""
     recipe = _few("fixmatch-short", FixMatchConfig(), num_epochs=6)
     return recipe.changed({"train.lr": 1e-3})
 
 
 def label_propagation() -> Recipe:
     """Labels spread along a graph of like images, and the network learns them: a few epochs, for it
-    would learn the wrong ones too. 77.63 % of the test images with 40 labels, 80.70 % with 100,
-    means of three seeds. The first graph is of histograms of gradients, the later ones of
-    what the network has made of the images."""
+    would learn the wrong ones too. The first graph is of histograms of gradients, the later ones of
+    what the network has made of the images. 77.63, 80.70 and 84.39 % of the test images with 40,
+    100 and 400 labels, means of three seeds."""
     return _few("label-propagation", LabelPropagationConfig(refresh_epochs=2), num_epochs=6)
 
 

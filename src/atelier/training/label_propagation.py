@@ -179,29 +179,30 @@ def propagated(
 def balanced(reached: Floats, sizes: npt.NDArray[np.int64]) -> Floats:
     """Each class made likelier or less likely everywhere, by one factor of its own, until as large
     a share of the nodes as it has in `sizes` finds it the likeliest: labels that lie where nodes
-    are dense reach too far (the volume constraint of Calder et al. 2020, arXiv:2006.11184,
-    section 2.4, for factors instead of sums).
+    are dense reach too far (after the volume constraint of PoissonMBO, Calder et al. 2020,
+    arXiv:2006.11184, with factors instead of its summands).
 
     Args:
         reached: (N, K), as of `propagated`.
         sizes: (K,) of the classes, in any unit; 0 leaves a class out.
 
     Returns:
-        (N, K) shares of each node's labels; all alike where none reached it.
+        (N, K) shares of each node's labels; zeros where none reached it, which count for no class.
     """
+    total = reached.sum(axis=1)
+    known = total > 0
     wanted = sizes / sizes.sum()
-    total = reached.sum(axis=1, keepdims=True)
-    shares = np.where(total > 0, reached / np.maximum(total, 1e-300), 1 / len(sizes))
     with np.errstate(divide="ignore"):
-        logs = np.log(shares)
+        logs = np.log(reached[known] / total[known, None])
         factors = np.where(wanted > 0, 0.0, -np.inf)
-    for _ in range(_ITERATIONS):
+    for _ in range(_ITERATIONS if known.any() else 0):
         found = np.bincount((logs + factors).argmax(axis=1), minlength=len(sizes)) / len(logs)
         if np.abs(found - wanted).max() < _BALANCED:
             break
-        far = np.log(np.maximum(wanted, _BALANCED) / np.maximum(found, _BALANCED))
-        factors += _STEP * far
-    return np.asarray(softmax(logs + factors, axis=1))
+        factors += _STEP * np.log(np.maximum(wanted, _BALANCED) / np.maximum(found, _BALANCED))
+    shares = np.zeros_like(reached)
+    shares[known] = softmax(logs + factors, axis=1)
+    return shares
 
 
 def certainty(reached: Floats) -> Floats:
