@@ -122,6 +122,18 @@ def test_labels_spread_along_what_the_recipe_names(along, least):
     assert right > least
 
 
+def test_the_graph_says_how_far_it_is(capsys):
+    dataset = load_dataset("fashion-mnist-sample")
+    recipe = get_recipe("label-propagation", data="fashion-mnist-sample").changed(
+        {"train.labels": 100}
+    )
+    for progress in (True, False):
+        learner_of(prepare(recipe, dataset, torch.device("cpu"), progress=progress), recipe)
+        said = capsys.readouterr().err
+        for task in ("embeddings", "label graph", "spreading labels"):
+            assert (f"{task} 100 %" in said) is progress
+
+
 def test_the_weight_of_the_unlabeled_images_rises():
     loss = SemiSupervised(
         lambda _logits, _views, _positions: (torch.tensor(2.0), {}),

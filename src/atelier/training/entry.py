@@ -137,7 +137,7 @@ def train(
         resolved, dataset, fixed=by_hand, memory_bytes=free_memory(torch_device)
     )
     resumed = None if resume is None else read_card(path)
-    prepared = prepare(resolved, dataset, torch_device, resumed=resumed)
+    prepared = prepare(resolved, dataset, torch_device, resumed=resumed, progress=progress)
     if dataset.photos is not None:
         learned = prepared.batches.labels.cpu().numpy()
         held_out = None if prepared.validation is None else prepared.validation.labels
@@ -148,7 +148,7 @@ def train(
     if probes and resume is not None:  # a checkpoint has the head alone
         prepared.model.load_state_dict(load_file(path / WEIGHTS))
     # Before anything is written, for it may refuse.
-    learner = learner_of(prepared, resolved, progress=progress)
+    learner = learner_of(prepared, resolved)
     notes += [*few_labels_notes(prepared, resolved), *learner.notes]
     for note in notes:
         (say or _say)(note)

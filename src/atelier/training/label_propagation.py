@@ -17,6 +17,7 @@ from ..config.semi_supervised import LabelPropagationConfig
 from ..errors import ConfigError
 from ..models import Classifier
 from ..models.classical import HOG
+from ..progress import progress_bar
 from .learner import Learner
 from .objectives import Logs
 from .preparation import Prepared
@@ -72,7 +73,7 @@ class PropagatedLabels(nn.Module):
         self.register_buffer("labels", torch.zeros(count, dtype=torch.int64))
         self.register_buffer("weights", torch.zeros(count))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self._propagate(embed)
+        self._propagate(embed, progress=prepared.progress)
 
     def forward(
         self, logits: list[Tensor], _views: tuple[Tensor, ...], positions: Tensor
@@ -90,19 +91,25 @@ class PropagatedLabels(nn.Module):
         self.steps += 1
         if self._steps and self.steps % self._steps == 0 and self.steps < self._last_step:
             was_training = model.training
-            self._propagate(model.eval().features)
+            # The bar of the training stands meanwhile; a second one would break it.
+            self._propagate(model.eval().features, progress=False)
             model.train(was_training)
 
     @torch.no_grad()
-    def _propagate(self, embed: Callable[[Tensor], Tensor]) -> None:
-        parts = torch.split(self._images, _BATCH)
-        vectors = torch.cat([embed(self._normalize(part)).flatten(1).float() for part in parts])
+    def _propagate(self, embed: Callable[[Tensor], Tensor], *, progress: bool) -> None:
+        rows = []
+        with progress_bar("embeddings", len(self._images), show=progress) as bar:
+            for part in torch.split(self._images, _BATCH):
+                rows.append(embed(self._normalize(part)).flatten(1).float())
+                bar.update(len(rows) * _BATCH)
+        vectors = reduced(torch.cat(rows), self._options.components)
         known = self._known.cpu().numpy()
         reached = propagated(
-            similarity_graph(reduced(vectors, self._options.components), self._options.neighbors),
+            similarity_graph(vectors, self._options.neighbors, progress=progress),
             known,
             num_classes=self._num_classes,
             alpha=self._options.alpha,
+            progress=progress,
         )[len(known) :]
         if self._options.balance:
             reached = balanced(reached, np.bincount(known, minlength=self._num_classes))
@@ -123,7 +130,9 @@ def reduced(vectors: Tensor, components: int) -> Tensor:
     return torch.as_tensor(centered @ axes[:, -components:])
 
 
-def similarity_graph(vectors: Tensor, neighbors: int) -> sparse.csr_matrix:
+def similarity_graph(
+    vectors: Tensor, neighbors: int, *, progress: bool = False
+) -> sparse.csr_matrix:
     """(N, N) symmetric weights: of each vector's nearest ones exp(-4 (d / r)^2), where r is the
     distance of the farthest of them (Zelnik-Manor and Perona 2004, "Self-tuning spectral
     clustering"; as in Calder et al. 2020, arXiv:2006.11184), else 0.
@@ -131,15 +140,19 @@ def similarity_graph(vectors: Tensor, neighbors: int) -> sparse.csr_matrix:
     Args:
         vectors: (N, D).
         neighbors: of each, fewer than N.
+        progress: show a bar on standard error.
     """
     neighbors = min(neighbors, len(vectors) - 1)
     squares = vectors.square().sum(dim=1)
     found = []
-    for start in range(0, len(vectors), _BATCH):
-        part = slice(start, start + _BATCH)
-        distances = squares[part, None] + squares - 2 * vectors[part] @ vectors.T
-        distances[torch.arange(len(distances)), torch.arange(len(distances)) + start] = torch.inf
-        found.append(distances.topk(neighbors, largest=False))
+    with progress_bar("label graph", len(vectors), show=progress) as bar:
+        for start in range(0, len(vectors), _BATCH):
+            part = slice(start, start + _BATCH)
+            distances = squares[part, None] + squares - 2 * vectors[part] @ vectors.T
+            itself = torch.arange(len(distances))
+            distances[itself, itself + start] = torch.inf
+            found.append(distances.topk(neighbors, largest=False))
+            bar.update(start + len(distances))
     places = torch.cat([indices for _, indices in found]).cpu().numpy()
     distances = torch.cat([values for values, _ in found]).clamp(min=0).cpu()
     farthest = distances[:, -1:].clamp(min=1e-12)
@@ -151,7 +164,12 @@ def similarity_graph(vectors: Tensor, neighbors: int) -> sparse.csr_matrix:
 
 
 def propagated(
-    graph: sparse.csr_matrix, known: npt.NDArray[np.int64], *, num_classes: int, alpha: float
+    graph: sparse.csr_matrix,
+    known: npt.NDArray[np.int64],
+    *,
+    num_classes: int,
+    alpha: float,
+    progress: bool = False,
 ) -> Floats:
     """How much of each label reaches each node (Zhou et al. 2004, "Learning with local and global
     consistency"): the limit of Z = alpha S Z + (1 - alpha) Y, S = D^-1/2 W D^-1/2.
@@ -161,6 +179,7 @@ def propagated(
         known: labels of the first nodes.
         num_classes: K.
         alpha: share that a node takes from its neighbors.
+        progress: show a bar on standard error.
 
     Returns:
         (N, K).
@@ -171,8 +190,10 @@ def propagated(
     source = np.zeros((graph.shape[0], num_classes))
     source[np.arange(len(known)), known] = 1 - alpha
     reached = source
-    for _ in range(_ITERATIONS):
-        reached = spread @ reached + source
+    with progress_bar("spreading labels", _ITERATIONS, show=progress) as bar:
+        for iteration in range(_ITERATIONS):
+            reached = spread @ reached + source
+            bar.update(iteration + 1)
     return reached
 
 

@@ -48,14 +48,13 @@ METHODS: dict[str, Method] = {
 }
 
 
-def learner_of(prepared: Prepared, recipe: Recipe, *, progress: bool = False) -> Learner:
+def learner_of(prepared: Prepared, recipe: Recipe) -> Learner:
     """What the loop is to train: the head on embeddings where `caches_embeddings`, else what the
     recipe's method makes of the whole network.
 
     Args:
         prepared: its network is set to evaluation mode where it is frozen.
         recipe: of the run.
-        progress: show a bar on standard error.
 
     Raises:
         ConfigError: the method cannot be followed so.
@@ -70,4 +69,4 @@ def learner_of(prepared: Prepared, recipe: Recipe, *, progress: bool = False) ->
             "embeddings",
             fix="Set train.freeze=none or method=supervised",
         )
-    return probe(learn_from_labels(prepared, recipe), prepared, recipe, progress=progress)
+    return probe(learn_from_labels(prepared, recipe), prepared, recipe)

@@ -41,6 +41,7 @@ class Prepared:
         start: where the weights come from; None where they were drawn.
         noise: which labels were made wrong; None where none were.
         few: which images have a label; None where all have.
+        progress: whether what takes long before the first epoch shows a bar.
     """
 
     model: Classifier
@@ -51,6 +52,7 @@ class Prepared:
     start: Start | None = None
     noise: LabelNoise | None = None
     few: FewLabels | None = None
+    progress: bool = False
 
     @property
     def validate(self) -> Validate | None:
@@ -80,7 +82,12 @@ def measures(predictions: Predictions) -> dict[str, float]:
 
 
 def prepare(
-    recipe: Recipe, dataset: Dataset, device: torch.device, *, resumed: ModelCard | None = None
+    recipe: Recipe,
+    dataset: Dataset,
+    device: torch.device,
+    *,
+    resumed: ModelCard | None = None,
+    progress: bool = False,
 ) -> Prepared:
     """Draw the validation part and the weights, and put the training part on the device.
 
@@ -90,6 +97,7 @@ def prepare(
         device: of the training.
         resumed: of a training that goes on: then its own checkpoint has the weights, and what they
             once started from may be gone.
+        progress: show bars on standard error while a method makes ready.
 
     Raises:
         ConfigError: the network does not fit the images, a size that they grow from, the batch, or
@@ -171,7 +179,7 @@ def prepare(
             got=1,
             fix="Set train.batch_size=2 or model.batch_norm=false",
         )
-    return Prepared(model, batches, validation, card, device, start, noise, few)
+    return Prepared(model, batches, validation, card, device, start, noise, few, progress)
 
 
 def _without_held_out(

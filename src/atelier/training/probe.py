@@ -57,22 +57,19 @@ def caches_embeddings(recipe: Recipe) -> bool:
     return augment == AugmentConfig() and not train.start_size
 
 
-def probe(
-    learner: Learner, prepared: Prepared, recipe: Recipe, *, progress: bool = False
-) -> Learner:
+def probe(learner: Learner, prepared: Prepared, recipe: Recipe) -> Learner:
     """The same with the head alone, on embeddings that are computed here.
 
     Args:
         learner: of the whole network.
         prepared: its network is set to evaluation mode.
         recipe: of the run.
-        progress: show a bar on standard error.
     """
     whole = prepared.model
     head = Classifier(nn.Identity(), whole.head, members=whole.members)
     views = recipe.train.cached_views or 1
     total = views * len(prepared.batches.labels)
-    with progress_bar("embeddings", total, show=progress) as bar:
+    with progress_bar("embeddings", total, show=prepared.progress) as bar:
         batches = _embedded(prepared, views, recipe.seed, bar)
     return replace(learner, model=head, batches=batches, validate=_validate(prepared))
 

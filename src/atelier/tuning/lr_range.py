@@ -144,7 +144,8 @@ def lr_range(
     keep_freed_memory()
     dataset = obtain_dataset(asked.data, asked.photos, progress=progress)
     followed, _ = planned(asked, dataset, memory_bytes=free_memory(torch_device))
-    learner = learner_of(prepare(followed, dataset, torch_device), followed, progress=progress)
+    prepared = prepare(followed, dataset, torch_device, progress=progress)
+    learner = learner_of(prepared, followed)
     precision = resolve_precision(followed.train.precision, torch_device)
     with progress_bar(f"lr range {asked.name}", _STEPS, show=progress) as bar:
         rates, losses = sweep(learner, followed, precision, bar)
