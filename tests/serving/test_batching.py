@@ -216,6 +216,34 @@ def test_workers_compute_at_the_same_time() -> None:
 @pytest.mark.skipif(
     len(getattr(os, "sched_getaffinity", lambda _: [0])(0)) < 2, reason="needs two cores"
 )
+def test_idle_workers_share_many_images_and_few_stay_together() -> None:
+    async def run() -> None:
+        async with bench(workers=2, max_batch=32) as made:
+            made.go.release(4)
+            made.put(*range(32))
+            await made.finished(2)
+            assert sorted(made.batches) == [[*range(16)], [*range(16, 32)]]
+            await made.turns()
+            made.put(*range(8))
+            await made.finished(3)
+            assert made.batches[2] == [*range(8)]
+
+    asyncio.run(run())
+
+
+def test_what_one_worker_alone_is_free_for_is_not_shared() -> None:
+    async def run() -> None:
+        async with bench(workers=2, max_batch=32) as made:
+            made.put(0)
+            await made.turns()
+            made.put(*range(1, 33))
+            made.go.release(2)
+            await made.finished(2)
+            assert sorted(made.batches) == [[0], [*range(1, 33)]]
+
+    asyncio.run(run())
+
+
 def test_each_worker_keeps_to_a_core_of_its_own() -> None:
     cores: list[set[int]] = []
 

@@ -77,7 +77,7 @@ def same(left, right):
     return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon", "muon-adamw"])
 def test_what_is_saved_comes_back(tmp_path, name):
     before = state_of(*trained(name))
     save_checkpoint(tmp_path / "c.safetensors", before)
@@ -92,7 +92,7 @@ def test_what_is_saved_comes_back(tmp_path, name):
         assert same(values, after.optimizer["state"][index])
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon", "muon-adamw"])
 def test_training_goes_on_bit_for_bit(tmp_path, name):
     model, optimizer = trained(name)
     save_checkpoint(tmp_path / "c.safetensors", state_of(model, optimizer))

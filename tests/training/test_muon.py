@@ -1,4 +1,4 @@
-"""Muon: against Newton-Schulz written out by hand, and torch's own SGD for all but the filters."""
+"""Muon: against Newton-Schulz written out by hand, and torch's own optimizers for all else."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from atelier.training.muon import Muon, orthogonalize
+from atelier.training.muon import Muon, MuonAdamW, orthogonalize
 
 
 def drawn(*shape, seed=0):
@@ -200,3 +200,68 @@ def test_the_closure_is_called_once_with_gradients_on_and_before_the_move():
     assert torch.equal(loss, (start**2).sum())
     assert not torch.equal(weight, start)
     assert Muon([weight], [], lr=0.3, momentum=0.6).step() is None
+
+
+# Muon beside AdamW.
+
+
+def test_a_matrix_turns_by_a_step_of_the_size_of_adamw_and_the_rest_follows_adamw():
+    weights = [nn.Parameter(drawn(6, 10)), nn.Parameter(drawn(4, 3, 2, 2)), nn.Parameter(drawn(7))]
+    expected = [weight.detach().double().numpy().copy() for weight in weights[:2]]
+    theirs = nn.Parameter(weights[2].detach().clone())
+    adamw = torch.optim.AdamW([theirs], lr=0.02, weight_decay=0.1)
+    mixed = MuonAdamW(
+        [
+            {"params": weights[:2], "weight_decay": 0.3, "lr": 0.05, "orthogonalize": True},
+            {"params": weights[2:], "weight_decay": 0.1, "orthogonalize": False},
+        ],
+        lr=0.02,
+        momentum=0.9,
+    )
+    averages = [np.zeros_like(weight) for weight in expected]
+    for step in range(4):
+        with_gradients(weights, step)
+        theirs.grad = weights[2].grad.clone()
+        for index, weight in enumerate(expected):
+            gradient = weights[index].grad.double().numpy()
+            averages[index] = 0.9 * averages[index] + 0.1 * gradient
+            move = (0.1 * gradient + 0.9 * averages[index]).reshape(len(weight), -1)
+            move = 0.2 * np.sqrt(max(move.shape)) * orthogonalized_by_hand(move)
+            expected[index] = (1 - 0.05 * 0.3) * weight - 0.05 * move.reshape(weight.shape)
+        mixed.step()
+        adamw.step()
+    for weight, wanted in zip(weights, expected, strict=False):
+        assert np.allclose(weight.detach().numpy(), wanted, atol=1e-4)
+    assert torch.equal(weights[2], theirs)
+
+
+def test_it_steps_as_torch_does_where_torch_computes_in_bfloat16():
+    mine, theirs = nn.Parameter(drawn(8, 20)), nn.Parameter(drawn(8, 20))
+    group = {"params": [mine], "weight_decay": 0.1, "orthogonalize": True}
+    mixed = MuonAdamW([group], lr=0.05, momentum=0.95)
+    reference = torch.optim.Muon(
+        [theirs], lr=0.05, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+    )
+    for step in range(3):
+        with_gradients([mine], step)
+        with_gradients([theirs], step)
+        mixed.step()
+        reference.step()
+    assert torch.allclose(mine, theirs, atol=0.01)
+    assert (mine - drawn(8, 20)).abs().mean() > 0.02
+
+
+def test_a_closure_is_called_once_and_its_loss_comes_back():
+    weight = nn.Parameter(drawn(3, 3))
+    mixed = MuonAdamW([{"params": [weight], "orthogonalize": True}], lr=0.1, momentum=0.9)
+    calls = []
+
+    def closure():
+        calls.append(weight.grad)
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    assert mixed.step(closure) == drawn(3, 3).square().sum()
+    assert len(calls) == 1
+    assert weight.square().sum() < drawn(3, 3).square().sum()

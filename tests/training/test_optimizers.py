@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from atelier.config import TrainConfig
+from atelier.config import EfficientConfig, TrainConfig, ViTConfig
 from atelier.errors import ConfigError
+from atelier.models import build_model
 from atelier.training.lion import Lion
-from atelier.training.muon import Muon
+from atelier.training.muon import Muon, MuonAdamW
 from atelier.training.optimizers import build_optimizer
 
 
@@ -29,6 +30,7 @@ def build(model, **options):
         ("rmsprop", torch.optim.RMSprop),
         ("lion", Lion),
         ("sgd", torch.optim.SGD),
+        ("muon-adamw", MuonAdamW),
     ],
 )
 def test_the_name_chooses(name, expected):
@@ -37,7 +39,7 @@ def test_the_name_chooses(name, expected):
     assert {group["lr"] for group in optimizer.param_groups} == {0.25}
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "rmsprop", "lion", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "rmsprop", "lion", "sgd", "muon-adamw"])
 def test_every_weight_is_trained_once_and_only_matrices_decay(name):
     model = network()
     groups = build(model, optimizer=name, weight_decay=0.3).param_groups
@@ -79,7 +81,35 @@ def test_muon_takes_a_network_of_filters_alone():
     assert len(optimizer.param_groups) == 1
 
 
-@pytest.mark.parametrize("name", ["adamw", "nadam", "lion", "sgd"])
+def test_muon_beside_adamw_has_what_multiplies_below_the_head():
+    model = build_model(EfficientConfig(), (1, 16, 16), 3)
+    turned = {
+        id(p)
+        for group in build(model, optimizer="muon-adamw").param_groups
+        for p in group["params"]
+        if group["orthogonalize"]
+    }
+    depthwise = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    assert depthwise
+    assert not turned & {id(m.weight) for m in depthwise}
+    assert not turned & {id(p) for p in model.head.parameters()}
+    rest = [m.weight for m in model.features.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    assert turned == {id(p) for p in rest} - {id(m.weight) for m in depthwise}
+
+
+def test_each_layer_keeps_its_rate_under_muon_beside_adamw():
+    model = build_model(ViTConfig(), (1, 28, 28), 10)
+    plain = build(model, optimizer="adamw", layer_decay=0.5)
+    mixed = build(model, optimizer="muon-adamw", layer_decay=0.5)
+    rates = [
+        {id(p): group["lr"] for group in each.param_groups for p in group["params"]}
+        for each in (plain, mixed)
+    ]
+    assert rates[0] == rates[1]
+    assert len(set(rates[0].values())) > 2
+
+
+@pytest.mark.parametrize("name", ["adamw", "nadam", "lion", "sgd", "muon-adamw"])
 def test_decay_shrinks_weights_and_leaves_biases_and_norms_alone(name):
     model = network()
     before = {key: value.clone() for key, value in model.named_parameters()}
@@ -109,7 +139,7 @@ def test_sgd_has_momentum_and_nesterov_as_told():
     assert settings(momentum=0.0) == (0.0, False)  # there is nothing to look ahead with
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon", "muon-adamw"])
 def test_each_goes_downhill(name):
     model = network()
     images, labels = torch.randn(16, 1, 4, 4), torch.arange(16) % 3

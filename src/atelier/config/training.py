@@ -20,11 +20,14 @@ class TrainConfig(Strict):
     """Batches per step, whose gradients are averaged: a step learns from batch_size times as many
     images, in the memory of one batch. Batch norms still see single batches. The last step of an
     epoch takes the batches that are left."""
-    optimizer: Literal["adam", "adamw", "nadam", "rmsprop", "lion", "sgd", "muon"] = "adamw"
+    optimizer: Literal["adam", "adamw", "nadam", "rmsprop", "lion", "sgd", "muon", "muon-adamw"] = (
+        "adamw"
+    )
     """Adam, AdamW (decoupled weight decay), NAdam (Nesterov's momentum in AdamW), RMSprop, Lion
     (the sign of its momentum; it wants a third to a tenth of AdamW's rate, and as many times its
-    decay), SGD with momentum, or Muon: orthogonalized momentum on the filters of convolutions, SGD
-    on the rest."""
+    decay), SGD with momentum, Muon (orthogonalized momentum on the filters of convolutions, SGD on
+    the rest), or Muon on all dense layers and convolutions below the head and AdamW on the rest,
+    with AdamW's rates and decay."""
     lr: Annotated[float, Field(gt=0, le=100)] = 2e-3
     """Peak learning rate."""
     sgd_lr: Annotated[float, Field(gt=0, le=100)] = 0.1

@@ -1,8 +1,8 @@
 """Images of many requests, gathered into batches and answered by threads that each own a core.
 
 All bookkeeping is done in the event loop's thread, so nothing is locked: a worker is handed a whole
-batch and hands back whole answers. What arrives while the workers compute gathers by itself, and a
-worker that is free takes at once what there is.
+batch and hands back whole answers. What arrives while the workers compute gathers by itself, and
+workers that are free share at once what there is.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..cores import keep_to, usable_cores
 from .registry import ServedModel
 
 _log = logging.getLogger(__name__)
+_WORTH_SHARING = 8  # images: fewer are computed sooner together than by several workers
 
 
 class Waiting(Protocol):
@@ -211,9 +212,11 @@ class Batcher(Generic[I, A]):
         return best
 
     def _take(self, model: ServedModel) -> list[I]:
+        """As many as a batch may have, or a fair share for each idle worker if that is less."""
         items = self._lines[model].items
+        share = max(-(-len(items) // len(self._idle)), _WORTH_SHARING)
         batch: list[I] = []
-        while items and len(batch) < self._max_batch:
+        while items and len(batch) < min(share, self._max_batch):
             _, item = items.popleft()
             self._waiting -= 1
             if not item.over:

@@ -1,4 +1,4 @@
-"""Muon for convolution filters, with Nesterov SGD for everything else."""
+"""Muon for matrices, with Nesterov SGD or AdamW for everything else."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Muon(torch.optim.Optimizer):
                 gradients = list(
                     torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
                 )
-            buffers = [self._momentum_of(p) for p in weights]
+            buffers = [_momentum_buffer(self, p) for p in weights]
             torch._foreach_mul_(buffers, group["momentum"])
             torch._foreach_add_(buffers, gradients)
             moves = list(torch._foreach_add(gradients, buffers, alpha=group["momentum"]))
@@ -69,25 +69,82 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_add_(weights, moves, alpha=-group["lr"])
         return loss
 
-    def _momentum_of(self, weight: Tensor) -> Tensor:
-        state = self.state[weight]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(weight)
-        buffer: Tensor = state["momentum_buffer"]
-        return buffer
+
+class MuonAdamW(torch.optim.Optimizer):
+    """Momentum orthogonalized by Newton-Schulz for some groups, and AdamW for the others.
+
+    A group with ``orthogonalize`` moves each of its weights, seen as an (R, C) matrix of one row
+    for each output, by ``lr * 0.2 * sqrt(max(R, C))`` along the nearest orthogonal matrix to its
+    Nesterov momentum, after decoupled weight decay (Liu et al. 2025, "Muon is scalable for LLM
+    training", arXiv:2502.16982, section 2.2): the size of AdamW's steps, so that a rate and a decay
+    that are good for one are good for the other. For what no normalization follows at once, where
+    `Muon`'s fixed norm would take the scale away that the network computes with.
+
+    Args:
+        groups: each a dict as torch's optimizers take them, and whether to ``orthogonalize``.
+        lr: where a group has none of its own.
+        momentum: of what is orthogonalized.
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, momentum: float) -> None:
+        # It is told before each step which groups are its own, and has their settings.
+        self._adamw = torch.optim.AdamW([torch.zeros(())], lr=lr, fused=True)
+        super().__init__(groups, {**self._adamw.defaults, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move once; `closure` computes the gradients, and its loss is returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._adamw.state = self.state
+        self._adamw.param_groups = [g for g in self.param_groups if not g["orthogonalize"]]
+        self._adamw.step()
+        for group in self.param_groups:
+            if group["orthogonalize"]:
+                self._turn(group)
+        return loss
+
+    def _turn(self, group: dict[str, Any]) -> None:
+        weights = [p for p in group["params"] if p.grad is not None]
+        if not weights:
+            return
+        gradients = [p.grad for p in weights]
+        buffers = [_momentum_buffer(self, p) for p in weights]
+        torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
+        moves = list(torch._foreach_lerp(gradients, buffers, group["momentum"]))
+        moves = _orthogonal_moves(weights, moves)
+        sizes = [0.2 * max(len(p), p[0].numel()) ** 0.5 for p in weights]
+        torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_mul_(moves, sizes)
+        torch._foreach_add_(weights, moves, alpha=-group["lr"])
+
+
+def _momentum_buffer(optimizer: torch.optim.Optimizer, weight: Tensor) -> Tensor:
+    state = optimizer.state[weight]
+    if "momentum_buffer" not in state:
+        state["momentum_buffer"] = torch.zeros_like(weight)
+    buffer: Tensor = state["momentum_buffer"]
+    return buffer
 
 
 def _orthogonalized(weights: list[Tensor], moves: list[Tensor]) -> list[Tensor]:
-    """The moves made orthogonal; banks of one shape go through the products together, for small
-    matrices cost their calls and not their arithmetic. The weights get their norm back here."""
-    results = list(moves)
-    by_shape: dict[torch.Size, list[int]] = {}
-    for index, weight in enumerate(weights):
-        by_shape.setdefault(weight.shape, []).append(index)
+    """The moves made orthogonal; the weights get their norm back here."""
     norms = torch._foreach_norm(weights)
     torch._foreach_clamp_min_(norms, 1e-12)
     torch._foreach_div_(weights, list(norms))
     torch._foreach_mul_(weights, [len(weight) ** 0.5 for weight in weights])
+    return _orthogonal_moves(weights, moves)
+
+
+def _orthogonal_moves(weights: list[Tensor], moves: list[Tensor]) -> list[Tensor]:
+    """The moves made orthogonal; matrices of one shape go through the products together, for small
+    ones cost their calls and not their arithmetic."""
+    results = list(moves)
+    by_shape: dict[torch.Size, list[int]] = {}
+    for index, weight in enumerate(weights):
+        by_shape.setdefault(weight.shape, []).append(index)
     for shape, indices in by_shape.items():
         matrices = torch.stack([results[i].reshape(shape[0], -1) for i in indices])
         for i, matrix in zip(indices, orthogonalize(matrices), strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..config import TrainConfig
 from ..devices import leave_compiler_out
@@ -13,9 +13,10 @@ from ..errors import ConfigError
 from ..models import Classifier
 from .layers import layer_groups
 from .lion import Lion
-from .muon import Muon
+from .muon import Muon, MuonAdamW
 from .sharpness import sharpness_aware
 
+_MOMENTUM = 0.95  # of Muon beside AdamW, as its authors have it
 _RADII = {"sam": 0.05, "asam": 0.5}  # of the papers, on small photos
 
 
@@ -23,8 +24,9 @@ def build_optimizer(
     model: nn.Module, config: TrainConfig, objective: object = None
 ) -> torch.optim.Optimizer:
     """Adam (arXiv:1412.6980), AdamW (arXiv:1711.05101), NAdam (Dozat 2016, with AdamW's decay),
-    RMSprop (Tieleman and Hinton 2012), Lion, SGD with momentum, or Muon on the filters of
-    convolutions and SGD on the rest; sharpness-aware where the recipe says so.
+    RMSprop (Tieleman and Hinton 2012), Lion, SGD with momentum, Muon on the filters of
+    convolutions and SGD on the rest, or Muon on all that multiplies inside the network and AdamW on
+    the rest; sharpness-aware where the recipe says so.
 
     Weight decay is kept off biases, norms and other vectors: shrinking them regularizes nothing.
     Every group's `lr` is its peak; the loop multiplies it by the schedule's factor. With
@@ -85,6 +87,10 @@ def _named(model: nn.Module, config: TrainConfig, objective: object) -> torch.op
                 nesterov=config.nesterov and config.momentum > 0,
                 fused=True,
             )
+        case "muon-adamw":
+            return MuonAdamW(
+                _orthogonalizing(groups, inner_weights(model)), lr=config.lr, momentum=_MOMENTUM
+            )
         case "lion":
             return Lion(groups, lr=config.lr)
         case "nadam":
@@ -95,3 +101,25 @@ def _named(model: nn.Module, config: TrainConfig, objective: object) -> torch.op
             return torch.optim.Adam(groups, lr=config.lr, fused=True)
         case _:
             return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+
+
+def inner_weights(model: nn.Module) -> set[Tensor]:
+    """Weights of dense layers and convolutions below the head, but for convolutions in groups: the
+    depthwise ones are no matrices from many inputs to many outputs."""
+    below = model.features if isinstance(model, Classifier) else model
+    return {
+        module.weight
+        for module in below.modules()
+        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+    }
+
+
+def _orthogonalizing(groups: list[dict[str, Any]], inner: set[Tensor]) -> list[dict[str, Any]]:
+    """Each group as two, with what is in `inner` and what is not, where there is such."""
+    parts = []
+    for group in groups:
+        for chosen in (True, False):
+            params = [p for p in group["params"] if (p in inner) == chosen]
+            if params:
+                parts.append({**group, "params": params, "orthogonalize": chosen})
+    return parts

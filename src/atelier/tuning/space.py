@@ -45,6 +45,7 @@ _LEARNING_RATES = {
     "lion": (1e-5, 3e-3),
     "sgd": (1e-3, 1.0),
     "muon": (5e-3, 0.5),
+    "muon-adamw": (1e-4, 3e-2),
 }
 _FINE_TUNING_RATES = (1e-5, 5e-3)
 
