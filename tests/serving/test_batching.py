@@ -213,9 +213,6 @@ def test_workers_compute_at_the_same_time() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.skipif(
-    len(getattr(os, "sched_getaffinity", lambda _: [0])(0)) < 2, reason="needs two cores"
-)
 def test_idle_workers_share_many_images_and_few_stay_together() -> None:
     async def run() -> None:
         async with bench(workers=2, max_batch=32) as made:
@@ -244,6 +241,9 @@ def test_what_one_worker_alone_is_free_for_is_not_shared() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.skipif(
+    len(getattr(os, "sched_getaffinity", lambda _: [0])(0)) < 2, reason="needs two cores"
+)
 def test_each_worker_keeps_to_a_core_of_its_own() -> None:
     cores: list[set[int]] = []
 
