@@ -40,7 +40,10 @@ def mixer() -> Recipe:
 
 def vit() -> Recipe:
     """A vision transformer for small images (arXiv:2010.11929), from scratch, whose tokens come
-    from a few convolutions (arXiv:2106.14881): patches alone need far more images."""
+    from a few convolutions (arXiv:2106.14881): patches alone need far more images.
+
+    91.33 % of the test images (90.76 to 91.87), one seed.
+    """
     model = ViTConfig(dim=64, embedding="convolutions", readout="mean")
     return _recipe("vit", model, num_epochs=20, crop_padding=2)
 
