@@ -59,7 +59,7 @@ def test_an_unknown_word_gets_the_nearest_name(refused, words, told):
         ("train.num_epochs=1.5", "train.num_epochs"),
         ("train.batch_size=0", "train.batch_size"),
         ("train.batch_size=1", "two images or more in a batch"),
-        ("train.optimizer=leon", "'lion', 'sgd' or 'muon'"),
+        ("train.optimizer=leon", "'sgd', 'muon' or 'muon-adamw'"),
         ("train.optimizer=muon", "this network has none. Set train.optimizer=adamw"),
         ("train.sgd_lr=0", "train.sgd_lr: input should be greater than 0; got 0"),
         ("train.precision=float16", "'float32', 'bfloat16' or 'auto'"),
