@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from ..errors import ImageError
 
@@ -160,14 +161,19 @@ def _decode(
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 if image.width * image.height > MAX_IMAGE_PIXELS:
                     raise _too_many_pixels(name, f"{image.width:,} x {image.height:,}")
-                # A JPEG tells its orientation before its pixels, a PNG possibly after them.
-                fitted = _fitted(image.size, image_size, _orientation(image))
-                drafted = image.draft(None, fitted)
+                # Only a JPEG can be decoded smaller, and tells its orientation before its pixels; a
+                # PNG may tell it after them.
+                drafted = None
+                if isinstance(image, JpegImageFile):
+                    fitted = _fitted(image.size, image_size, _orientation(image))
+                    drafted = image.draft(None, fitted)
                 image.load()
                 orientation = _orientation(image)
-                fitted = _fitted(image.size, image_size, orientation) if not drafted else fitted
-                whole = (0.0, 0.0, float(image.width), float(image.height))
-                box = drafted[1] if drafted else whole
+                if drafted is None:
+                    fitted = _fitted(image.size, image_size, orientation)
+                    box = (0.0, 0.0, float(image.width), float(image.height))
+                else:
+                    box = drafted[1]
                 picture = _resize(_flatten(image, mode, background), fitted, box)
                 turn = _TURNS.get(orientation)
                 return picture if turn is None else picture.transpose(turn)
@@ -253,6 +259,5 @@ def _border_medians(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     border = np.concatenate(edges, axis=1)
     border.sort(axis=1)  # for so few bytes three times as fast as np.median, and the same
     middle = border.shape[1] // 2
-    both = border[:, middle].astype(np.float64) + border[:, ~middle]
-    medians: npt.NDArray[np.uint8] = (both / 2).round().astype(np.uint8)
-    return medians
+    both = zip(border[:, middle].tolist(), border[:, ~middle].tolist(), strict=True)
+    return np.array([round((one + other) / 2) for one, other in both], np.uint8)
