@@ -1,5 +1,7 @@
 """Learning from other runs' answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -171,3 +173,42 @@ def test_the_recipe_of_a_student_is_kept(finished_run, tmp_path):
     )
     recipe.save(tmp_path / "recipe.json")
     assert atelier.Recipe.load(tmp_path / "recipe.json") == recipe
+
+
+def test_teachers_asked_once_judge_each_image_as_it_is(finished_run):
+    """With the views that the run judges by, whatever the augmentation made of it."""
+    prepared, recipe = prepared_for(
+        finished_run, "method.ask=once", "method.share=1", "augment.rotation_degrees=90"
+    )
+    objective = distill(prepared, recipe).objective
+    batch = next(iter(prepared.batches.epoch(1, 0)))
+    model = prepared.model.eval()
+    loss, _ = objective(model, batch)
+    chosen = prepared.batches.chosen[batch.positions].numpy()
+    pixels = load_dataset("fashion-mnist-sample").train.images[chosen]
+    teacher = torch.from_numpy(Predictor.of_run(finished_run, device="cpu").logits(pixels))
+    soft = F.cross_entropy(model(batch.images) / 4, (teacher / 4).softmax(dim=1)) * 16
+    assert loss.item() == pytest.approx(soft.item(), rel=1e-4)
+
+
+def test_what_teachers_said_once_of_two_images_is_mixed_as_they_are(finished_run):
+    overrides = ("method.ask=once", "method.share=1", "augment.mixup=1")
+    prepared, recipe = prepared_for(finished_run, *overrides)
+    objective = distill(prepared, recipe).objective
+    batch = next(iter(prepared.batches.epoch(1, 0)))
+    partners, share = batch.mixed
+    model = prepared.model.eval()
+    mixed, _ = objective(model, batch)
+    # The loss is linear in the target: each image's answer by its share of the picture.
+    apart = 0.0
+    for number, part in enumerate(share):
+        for at, weight in ((number, part), (partners[number], 1 - part)):
+            one = replace(
+                batch,
+                images=batch.images[number : number + 1],
+                labels=batch.labels[number : number + 1],
+                positions=batch.positions[at].reshape(1),
+                mixed=None,
+            )
+            apart += float(weight * objective(model, one)[0].detach()) / len(share)
+    assert mixed.item() == pytest.approx(apart, rel=1e-4)

@@ -36,6 +36,11 @@ class DistillationConfig(Strict):
     """What the logits of teachers and student are divided by before they are compared."""
     share: Probability = 0.9
     """Weight of the teachers in the loss; the label has the rest."""
+    ask: Literal["each-view", "once"] = "each-view"
+    """Teachers see each augmented view that the student learns from, as the patient teachers of
+    Beyer et al. 2022 (arXiv:2106.05237); or each image once as it is, before the training, by the
+    views that they judge by: then an epoch costs no more than one without them, and what the
+    augmentation did to an image, they do not see."""
 
 
 class JensenShannonConfig(Strict):

@@ -9,13 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import DistillationConfig, Recipe
-from ..data.batches import Batch, Normalizer
+from ..data.batches import Batch, Normalizer, TrainingBatches
 from ..errors import ConfigError, RunError
 from ..predictor import PixelClassifier
+from ..progress import progress_bar
 from ..runs import Run
 from .learner import Learner, class_weights_of, learn_from_labels
 from .objectives import Logs, with_labels
 from .preparation import Prepared
+
+_BATCH = 256
 
 
 class Teachers(nn.Module):
@@ -46,6 +49,20 @@ class Teachers(nn.Module):
             total = total + (logits / temperature).softmax(dim=1)
         return torch.as_tensor(total) / len(self.networks)
 
+    @torch.no_grad()
+    def of_all(
+        self, batches: TrainingBatches, temperature: float, *, progress: bool = False
+    ) -> Tensor:
+        """(N, K) probabilities for the N images of `batches` as they are, by the views that each
+        run judges by: the mean."""
+        found = []
+        with progress_bar("teachers", len(batches.chosen), show=progress) as bar:
+            for chosen in torch.split(batches.chosen, _BATCH):
+                logits = torch.stack([of(batches.images[chosen]) for of in self.networks]).float()
+                found.append((logits / temperature).softmax(dim=2).mean(dim=0))
+                bar.update(len(found) * _BATCH)
+        return torch.cat(found)
+
 
 def distill(prepared: Prepared, recipe: Recipe) -> Learner:
     """The loss is (1 - share) of that with the labels, and share of the cross-entropy with the
@@ -67,6 +84,18 @@ def distill(prepared: Prepared, recipe: Recipe) -> Learner:
     runs = [_teacher(path, prepared) for path in options.teachers]
     teachers = Teachers(runs, prepared.batches.normalize, prepared.device)
     weights = class_weights_of(prepared, recipe)
+    known = None
+    if options.ask == "once":
+        known = teachers.of_all(prepared.batches, options.temperature, progress=prepared.progress)
+
+    def answers(batch: Batch) -> Tensor:
+        if known is None:  # a mixed image is asked for as it is: no answer has to be mixed
+            return torch.as_tensor(teachers(batch.images, options.temperature))
+        found = known[batch.positions]
+        if batch.mixed is None:
+            return found
+        partners, share = batch.mixed
+        return found[partners].lerp(found, share[:, None])
 
     def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Logs]:
         logits: Tensor = model(batch.images).float()
@@ -77,8 +106,7 @@ def distill(prepared: Prepared, recipe: Recipe) -> Learner:
             class_weights=weights,
         )
         t = options.temperature
-        # A mixed image is asked for as it is: no label has to be mixed.
-        soft = F.cross_entropy(logits / t, teachers(batch.images, t), reduction="none") * t**2
+        soft = F.cross_entropy(logits / t, answers(batch), reduction="none") * t**2
         if batch.weights is not None:
             soft = soft * batch.weights
         loss = hard.lerp(soft.mean(), options.share)
