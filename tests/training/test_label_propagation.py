@@ -1,5 +1,8 @@
 """Labels spread along the graph of like images, as the papers say."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +36,25 @@ def test_two_groups_get_the_label_of_their_one_labeled_member():
     found = propagated(graph, np.array([0, 1]), num_classes=2, alpha=0.99)
     assert found.argmax(axis=1).tolist() == [0, 1, *[0] * 29, *[1] * 29]
     assert certainty(found).min() > 0.99
+
+
+def test_the_graph_of_many_images_takes_one_block_of_distances():
+    """In a process of its own, for memory that was taken once stays taken."""
+    script = (
+        "import resource, sys, torch\n"
+        "from atelier.devices import keep_freed_memory\n"
+        "from atelier.training.label_propagation import similarity_graph\n"
+        "keep_freed_memory()\n"
+        "vectors = torch.randn(15_000, 96)\n"
+        "similarity_graph(vectors[:1500], 10)\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak()\n"
+        "similarity_graph(vectors, 10)\n"
+        "print(peak() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    block = 1000 * 15_000 * 4
+    assert 1024 * int(done.stdout) < 3 * block
 
 
 def test_the_graph_weighs_neighbors_by_their_distance_beside_the_farthest():

@@ -144,13 +144,17 @@ def similarity_graph(
     """
     neighbors = min(neighbors, len(vectors) - 1)
     squares = vectors.square().sum(dim=1)
+    # One block for all parts: freed and asked for anew beside the small results that are kept, it
+    # never fits where it was, and the heap grows by as much each time.
+    block = vectors.new_empty(min(_BATCH, len(vectors)), len(vectors))
     found = []
     with progress_bar("label graph", len(vectors), show=progress) as bar:
         for start in range(0, len(vectors), _BATCH):
-            part = slice(start, start + _BATCH)
-            distances = squares[part, None] + squares - 2 * vectors[part] @ vectors.T
-            itself = torch.arange(len(distances))
-            distances[itself, itself + start] = torch.inf
+            part = vectors[start : start + _BATCH]
+            distances = block[: len(part)]
+            torch.addmm(squares, part, vectors.T, alpha=-2, out=distances)
+            distances += squares[start : start + _BATCH, None]
+            distances.diagonal(start).fill_(torch.inf)  # from itself
             found.append(distances.topk(neighbors, largest=False))
             bar.update(start + len(distances))
     places = torch.cat([indices for _, indices in found]).cpu().numpy()
