@@ -42,10 +42,10 @@ def vit() -> Recipe:
     """A vision transformer for small images (arXiv:2010.11929), from scratch, whose tokens come
     from a few convolutions (arXiv:2106.14881): patches alone need far more images.
 
-    91.33 % of the test images (90.76 to 91.87), one seed.
+    92.81 % of the test images (92.29 to 93.30), one seed; by AdamW alone 91.33 (90.76 to 91.87).
     """
     model = ViTConfig(dim=64, embedding="convolutions", readout="mean")
-    return _recipe("vit", model, num_epochs=20, crop_padding=2)
+    return _with_muon(_recipe("vit", model, num_epochs=20, crop_padding=2))
 
 
 def hybrid_long() -> Recipe:
@@ -61,9 +61,18 @@ def cct() -> Recipe:
 
 
 def coatnet() -> Recipe:
-    """Convolutions below, relative attention above (arXiv:2106.04803)."""
+    """Convolutions below, relative attention above (arXiv:2106.04803).
+
+    92.59 % of the test images (92.06 to 93.09), one seed.
+    """
     model = CoAtNetConfig(stem=24, widths=(24, 48, 72), blocks=(1, 1, 2), expansion=3.0)
-    return _recipe("coatnet", model, num_epochs=15, crop_padding=2)
+    return _with_muon(_recipe("coatnet", model, num_epochs=15, crop_padding=2))
+
+
+def _with_muon(recipe: Recipe) -> Recipe:
+    """Orthogonalized steps for what is a matrix (`muon-adamw`): where the matrices are small, they
+    cost a few percent of a step, and after as many epochs `vit` is one and a half points better."""
+    return recipe.changed({"train.optimizer": "muon-adamw", "train.lr": 2e-3})
 
 
 def _feedforward(name: str, model: ResidualMLPConfig, *, num_epochs: int) -> Recipe:
