@@ -32,10 +32,10 @@ def mlp_wide() -> Recipe:
 def mixer() -> Recipe:
     """Dense layers in turn across patches and across channels (arXiv:2105.01601).
 
-    90.50 % of the test images (89.91 to 91.06), one seed.
+    92.12 % of the test images (91.58 to 92.63), one seed; by AdamW alone 90.50 (89.91 to 91.06).
     """
     model = MixerConfig(dim=64, patch_hidden=48)
-    return _recipe("mixer", model, num_epochs=22, crop_padding=2)
+    return _with_muon(_recipe("mixer", model, num_epochs=22, crop_padding=2))
 
 
 def vit() -> Recipe:
@@ -57,7 +57,7 @@ def hybrid_long() -> Recipe:
 def cct() -> Recipe:
     """A compact convolutional transformer (arXiv:2104.05704)."""
     model = CCTConfig(dim=64, depth=2)
-    return _recipe("cct", model, num_epochs=25, crop_padding=2)
+    return _with_muon(_recipe("cct", model, num_epochs=25, crop_padding=2))
 
 
 def coatnet() -> Recipe:
@@ -71,7 +71,8 @@ def coatnet() -> Recipe:
 
 def _with_muon(recipe: Recipe) -> Recipe:
     """Orthogonalized steps for what is a matrix (`muon-adamw`): where the matrices are small, they
-    cost a few percent of a step, and after as many epochs `vit` is one and a half points better."""
+    cost a few percent of a step, and after as many epochs `vit` and `mixer` are one and a half
+    points better."""
     return recipe.changed({"train.optimizer": "muon-adamw", "train.lr": 2e-3})
 
 
