@@ -23,7 +23,11 @@ def residual_mlp() -> Recipe:
 
 def mlp_wide() -> Recipe:
     """The feedforward network for its best: wider, longer, and judging by shifted views too, for
-    what it learns at one place it does not know at the next."""
+    what it learns at one place it does not know at the next.
+
+    With a residual `speednet` as its teacher, asked once, and 60 epochs (README, "Distillation")
+    91.84 % of the test images (91.29 to 92.36), one seed; by the labels alone it was not measured.
+    """
     model = ResidualMLPConfig(width=768, hidden=1536, drop_path=0.1)
     recipe = _feedforward("mlp-wide", model, num_epochs=45)
     return recipe.model_copy(update={"shift_average": True})
