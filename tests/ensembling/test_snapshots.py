@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 import atelier
 from atelier.data import load_dataset
-from atelier.errors import ConfigError
+from atelier.errors import ConfigError, RunError
 from atelier.predictor import Predictor
 
 CYCLES = (
@@ -76,3 +76,11 @@ def test_more_than_there_are_is_refused(run, tmp_path):
 def test_snapshots_need_cycles(train_tiny, tmp_path):
     with pytest.raises(ConfigError, match=r"train\.schedule=restarts"):
         train_tiny(tmp_path / "no", "train.snapshots=true")
+
+
+def test_one_snapshot_makes_no_ensemble_and_the_cycles_that_would_are_named(train_tiny, tmp_path):
+    run = train_tiny(tmp_path / "run", *CYCLES, "train.num_epochs=3")
+    with pytest.raises(RunError, match=r"3 epochs in cycles of 2.*train.cycle_epochs=1"):
+        atelier.ensemble(run, snapshots=True, out=tmp_path / "whole", say=lambda _: None)
+    alone = atelier.ensemble(run, snapshots=True, last=1, out=tmp_path / "one", say=lambda _: None)
+    assert [member["snapshot"] for member in alone.metrics["members"]] == [2]

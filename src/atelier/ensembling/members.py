@@ -79,7 +79,7 @@ def snapshots_of(run: Run, last: int | None) -> list[Member]:
 
     Raises:
         ConfigError: fewer than that are there.
-        RunError: the run has none, or is an ensemble.
+        RunError: the run has none, or only one though all are asked for, or is an ensemble.
     """
     word = shlex.quote(str(run.path))
     files = sorted((run.path / "snapshots").glob("*.safetensors"), key=lambda path: int(path.stem))
@@ -87,6 +87,14 @@ def snapshots_of(run: Run, last: int | None) -> list[Member]:
         raise RunError(
             f"{word} has no snapshots",
             fix="Train with --set train.schedule=restarts --set train.snapshots=true",
+        )
+    if len(files) == 1 and last is None:
+        epochs = run.recipe.train.num_epochs
+        raise RunError(
+            f"{word} has one snapshot, and an ensemble is of two or more",
+            got=f"{epochs} epochs in cycles of {run.recipe.train.cycle_epochs}",
+            fix=f"Train with --set train.cycle_epochs={max(1, epochs // 3)}, or take that one "
+            "by --last 1",
         )
     if last is not None and not 1 <= last <= len(files):
         raise ConfigError("so many snapshots are not there", got=last, allowed=f"1 to {len(files)}")
