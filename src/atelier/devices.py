@@ -7,7 +7,9 @@ import functools
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import torch
 
 from .errors import DeviceError
@@ -54,6 +56,14 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         )
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def copied(array: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
+    """A small array as a tensor on the device; no GPU is waited for."""
+    tensor = torch.from_numpy(array)
+    if device.type != "cuda":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 @functools.cache

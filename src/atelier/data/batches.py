@@ -20,6 +20,8 @@ from .mixing import Mixed, Mixing
 from .pruning import Pruning
 from .sampling import balanced_order
 
+_VALUES_AT_ONCE = 2**24  # 64 MiB of floats: 21,000 images of 28 x 28, 100 photos of 224
+
 
 class Normalizer(nn.Module):
     """Bytes to floats of mean 0 and deviation 1 over the training part.
@@ -214,10 +216,7 @@ class TrainingBatches:
             weights = _product(weights, self.pruning.weights(epoch))
             order = self.pruning(order, epoch, generator)
         self._taken = len(order)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            positions = order[start : start + self.batch_size]
-            plain = self.normalize(self.images[self.chosen[positions]])
-            images = self.augment(plain, positions)
+        for start, positions, images, views in self._augmented(order):
             mixed = None
             if self.mixing is not None:
                 images, mixed = self.mixing(images, epoch - 1 + start / len(order))
@@ -228,8 +227,29 @@ class TrainingBatches:
                 weights=None if weights is None else weights[positions],
                 mixed=mixed,
                 observe=None if self.pruning is None else partial(self.pruning.observe, positions),
-                views=tuple(augment(plain, positions) for augment in self.views),
+                views=views,
             )
+
+    def _augmented(self, order: Tensor) -> Iterator[tuple[int, Tensor, Tensor, tuple[Tensor, ...]]]:
+        """Where each batch starts in `order`, its positions, its images and their further views."""
+        size = self.batch_size
+        several = size * self._batches_at_once
+        end = len(self) * size
+        for first in range(0, end, several):
+            together = order[first : min(first + several, end)]
+            plain = self.normalize(self.images[self.chosen[together]])
+            augmented = [augment(plain, together) for augment in (self.augment, *self.views)]
+            parts = zip(*(torch.split(t, size) for t in (together, *augmented)), strict=True)
+            for number, (positions, images, *views) in enumerate(parts):
+                yield first + number * size, positions, images, tuple(views)
+
+    @property
+    def _batches_at_once(self) -> int:
+        """How many are augmented together: on a GPU what a launch takes would else be longer than
+        the work; on a CPU one, which the caches hold."""
+        if self.images.device.type != "cuda":
+            return 1
+        return max(1, _VALUES_AT_ONCE // (self.batch_size * self.images[0].numel()))
 
 
 def _seeds(seed: int) -> Iterator[int]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..config import AugmentConfig
+from ..devices import copied
 from .fmix import low_frequency_masks
 from .geometry import boxes
 
@@ -72,9 +73,8 @@ class Mixing:
         top, bottom = _clipped(center[0], sides, height)
         left, right = _clipped(center[1], sides, width)
         cut_share = 1 - (bottom - top) * (right - left) / (height * width)
-        on_device = torch.from_numpy(
-            np.stack([cut, drawn, cut_share, top, left, bottom - top, right - left])
-        ).to(images.device, torch.float32)
+        facts = np.stack([cut, drawn, cut_share, top, left, bottom - top, right - left])
+        on_device = copied(facts.astype(np.float32), images.device)
         chosen, whole, rest = on_device[0] > 0, on_device[1], on_device[2]
         share = torch.where(chosen, rest, whole)
         weight = share.view(-1, 1, 1, 1)
@@ -103,7 +103,7 @@ class Mixing:
         """The weights of pixels, and the shares, with FMix's masks for the chosen images."""
         if self.generator is None:
             self.generator = torch.Generator(images.device).manual_seed(self.seed)
-        where = torch.from_numpy(chosen).to(images.device)
+        where = copied(chosen, images.device)
         size = (images.shape[-2], images.shape[-1])
         masks = low_frequency_masks(share[where], size, self.generator).float()
         weight = weight.expand(-1, 1, *size).index_copy(0, where, masks)

@@ -25,6 +25,7 @@ class Learner:
             module.
         validate: on what was held out.
         notes: sentences that who reads the run must know.
+        steady: whether the objective is the same arithmetic at every step, as `fit` asks.
     """
 
     model: Classifier
@@ -32,6 +33,7 @@ class Learner:
     objective: Objective
     validate: Validate | None
     notes: tuple[str, ...] = ()
+    steady: bool = False
 
 
 Method = Callable[[Prepared, Recipe], Learner]
@@ -73,4 +75,4 @@ def learn_from_labels(prepared: Prepared, recipe: Recipe) -> Learner:
     weights = class_weights_of(prepared, recipe)
     make = supervised if prepared.model.members == 1 else each_member
     objective = make(label_smoothing=recipe.train.label_smoothing, class_weights=weights)
-    return Learner(prepared.model, prepared.batches, objective, prepared.validate)
+    return Learner(prepared.model, prepared.batches, objective, prepared.validate, steady=True)

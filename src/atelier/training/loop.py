@@ -26,6 +26,7 @@ from ..progress import Bar
 from .averaging import averages_of
 from .checkpoints import TrainingState, copy_weights, restore
 from .objectives import Logs, Objective
+from .replay import CudaRecorder, ReplayedStep, Step
 from .schedules import Schedule
 
 
@@ -68,6 +69,7 @@ def fit(
     bar: Bar,
     precision: torch.dtype = torch.float32,
     before_epoch: Callable[[int], None] | None = None,
+    steady: bool = False,
 ) -> TrainingState:
     """Train until the epochs are over or validation has stopped getting better.
 
@@ -82,6 +84,9 @@ def fit(
         precision: what convolutions and matrix products are computed in. bfloat16 has the range of
             float32, so that no gradient has to be scaled up lest it vanish.
         before_epoch: told each epoch's number, from 1, before it; it may freeze parameters.
+        steady: the same kernels compute every step of batches of one shape: what is computed hangs
+            on tensors alone, and not on what Python knows or `before_epoch` does. A GPU records
+            such a step and replays it.
 
     Returns:
         The state after the last epoch; its `best` are the weights to keep.
@@ -96,6 +101,17 @@ def fit(
     averages = averages_of(model, config)
     own = objective if isinstance(objective, nn.Module) else None
     after_step: Callable[[nn.Module], None] | None = getattr(objective, "after_step", None)
+    step: Step = partial(
+        take_step,
+        trained,
+        objective=objective,
+        optimizer=optimizer,
+        config=config,
+        precision=precision,
+    )
+    device = next(model.parameters()).device
+    if steady and device.type == "cuda" and config.accumulate == 1:
+        step = ReplayedStep(step, optimizer, CudaRecorder(device))
     # Taken before a state brings its own, which the schedule has lowered already.
     peaks = [group["lr"] for group in optimizer.param_groups]
     if state is None:
@@ -120,19 +136,20 @@ def fit(
         epoch_started = time.perf_counter()
         sums: dict[str, Tensor] = {}
         seen = 0  # batches of this epoch
-        for step, group in enumerate(grouped(batches.epoch(epoch, batch_seed), config.accumulate)):
+        groups = grouped(batches.epoch(epoch, batch_seed), config.accumulate)
+        for number, group in enumerate(groups):
             done = epoch - 1 + seen / len(batches)
             factor = schedule.factor(done)
             for rates, peak in zip(optimizer.param_groups, peaks, strict=True):
                 rates["lr"] = peak * factor
-            logs = take_step(trained, group, objective, optimizer, config, precision)
+            logs = step(group)
             averages.after_step(model)
             if after_step is not None:
                 after_step(model)
             for name, value in logs.items():
                 sums[name] = sums[name] + value if name in sums else value
             seen += len(group)
-            if step % 16 == 0:
+            if number % 16 == 0:
                 rate = seen * batches.batch_size / (time.perf_counter() - epoch_started)
                 bar.update(done, _note(epoch, config.num_epochs, rate, history))
         means = {f"train/{name}": float(total) / len(batches) for name, total in sums.items()}

@@ -66,7 +66,7 @@ class Muon(torch.optim.Optimizer):
             moves = list(torch._foreach_add(gradients, buffers, alpha=group["momentum"]))
             if group["orthogonalize"]:
                 moves = _orthogonalized(weights, moves)
-            torch._foreach_add_(weights, moves, alpha=-group["lr"])
+            _move(weights, moves, group["lr"])
         return loss
 
 
@@ -118,7 +118,15 @@ class MuonAdamW(torch.optim.Optimizer):
         sizes = [0.2 * max(len(p), p[0].numel()) ** 0.5 for p in weights]
         torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_mul_(moves, sizes)
-        torch._foreach_add_(weights, moves, alpha=-group["lr"])
+        _move(weights, moves, group["lr"])
+
+
+def _move(weights: list[Tensor], moves: list[Tensor], lr: float | Tensor) -> None:
+    """Against the moves, by a rate that is a number, or a tensor where the step is recorded."""
+    if isinstance(lr, Tensor):
+        torch._foreach_sub_(weights, torch._foreach_mul(moves, lr))
+    else:
+        torch._foreach_add_(weights, moves, alpha=-lr)
 
 
 def _momentum_buffer(optimizer: torch.optim.Optimizer, weight: Tensor) -> Tensor:

@@ -1,0 +1,161 @@
+"""A recorded step is the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from atelier.config import TrainConfig
+from atelier.data.batches import Batch
+from atelier.data.mixing import Mixed
+from atelier.training.loop import take_step
+from atelier.training.objectives import supervised
+from atelier.training.optimizers import build_optimizer, takes_rate_tensors
+from atelier.training.replay import CudaRecorder, ReplayedStep
+
+Result = TypeVar("Result")
+
+
+class Again:
+    """What a GPU does with a recording, on a CPU: the work over again, on the same tensors."""
+
+    def __init__(self) -> None:
+        self.now = self.recordings = 0
+
+    def aside(self, work: Callable[[], Result]) -> Result:
+        self.now += 1
+        return work()
+
+    def record(self, work: Callable[[], Result]) -> Callable[[], Result]:
+        self.recordings += 1
+        return work
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(4 * 36, 3),
+    )
+
+
+def batches(count: int, *, size: int = 8, weighted: bool = False) -> list[Batch]:
+    draw = torch.Generator().manual_seed(1)
+    made = []
+    for _ in range(count):
+        images = torch.randn(size, 1, 8, 8, generator=draw)
+        labels = torch.randint(0, 3, (size,), generator=draw)
+        weights = torch.rand(size, generator=draw) if weighted else None
+        made.append(Batch(images, labels, torch.arange(size), weights=weights))
+    return made
+
+
+def trained(
+    config: TrainConfig, seen: list[Batch], recorder: Again | CudaRecorder | None
+) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    device = "cuda" if isinstance(recorder, CudaRecorder) else "cpu"
+    model = network().to(device)
+    optimizer = build_optimizer(model, config)
+    step = partial(take_step, model, objective=supervised(), optimizer=optimizer, config=config)
+    taken = step if recorder is None else ReplayedStep(step, optimizer, recorder)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    logs = []
+    for number, batch in enumerate(seen):
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * (1 - number / len(seen))
+        told = taken([_on(batch, device)])
+        logs.append({name: float(value) for name, value in told.items()})
+    assert all(isinstance(group["lr"], float) for group in optimizer.param_groups)
+    return {name: value.cpu() for name, value in model.state_dict().items()}, logs
+
+
+def _on(batch: Batch, device: str) -> Batch:
+    moved = [batch.images.to(device), batch.labels.to(device), batch.positions.to(device)]
+    weights = None if batch.weights is None else batch.weights.to(device)
+    return Batch(*moved, weights=weights, observe=batch.observe)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "muon", "muon-adamw"])
+def test_replayed_steps_are_those_that_were_not_recorded(optimizer: str) -> None:
+    config = TrainConfig(optimizer=optimizer, lr=0.01, sharpness="none")
+    assert takes_rate_tensors(config)
+    seen, recorder = batches(8), Again()
+    weights, logs = trained(config, seen, recorder)
+    expected, expected_logs = trained(config, seen, None)
+    assert recorder.recordings == 1
+    assert recorder.now < len(seen)
+    for name, value in expected.items():
+        torch.testing.assert_close(weights[name], value)
+    for told, wanted in zip(logs, expected_logs, strict=True):
+        assert told == pytest.approx(wanted, abs=1e-5)
+
+
+def test_batches_of_another_shape_are_recorded_anew() -> None:
+    config, recorder = TrainConfig(optimizer="sgd", lr=0.01), Again()
+    seen = [*batches(5), *batches(5, size=6), *batches(5, size=6, weighted=True)]
+    weights, _ = trained(config, seen, recorder)
+    expected, _ = trained(config, seen, None)
+    assert recorder.recordings == 3
+    for name, value in expected.items():
+        torch.testing.assert_close(weights[name], value)
+
+
+def test_the_losses_of_a_replayed_step_are_observed() -> None:
+    known: list[list[Tensor]] = [[], []]
+    config = TrainConfig(optimizer="sgd", lr=0.01)
+    for losses, recorder in zip(known, (Again(), None), strict=True):
+        seen = [
+            Batch(
+                b.images, b.labels, b.positions, observe=lambda x, to=losses: to.append(x.clone())
+            )
+            for b in batches(6)
+        ]
+        trained(config, seen, recorder)
+    assert len(known[0]) == len(known[1]) == 6
+    torch.testing.assert_close(torch.stack(known[0]), torch.stack(known[1]))
+
+
+def test_a_mixed_batch_is_replayed_with_its_own_partners() -> None:
+    model, recorder = network(), Again()
+    taken: list[Mixed] = []
+
+    def step(group: list[Batch]) -> dict[str, Tensor]:
+        (batch,) = group
+        assert batch.mixed is not None
+        taken.append(Mixed(batch.mixed.partners.clone(), batch.mixed.share.clone()))
+        return {"loss": batch.mixed.share.mean()}
+
+    steps = ReplayedStep(step, torch.optim.SGD(model.parameters(), lr=0.1), recorder)
+    shares = np.linspace(0.1, 0.9, 6)
+    for batch, share in zip(batches(6), shares, strict=True):
+        mixed = Mixed(torch.arange(8).roll(1), torch.full((8,), float(share)))
+        whole = Batch(batch.images, batch.labels, batch.positions, mixed=mixed)
+        assert float(steps([whole])["loss"]) == pytest.approx(share)
+    assert [float(mixed.share[0]) for mixed in taken] == pytest.approx(shares)
+
+
+def test_what_cannot_be_recorded_is_known() -> None:
+    assert not takes_rate_tensors(TrainConfig(optimizer="lion"))
+    assert not takes_rate_tensors(TrainConfig(freeze="backbone"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "muon", "muon-adamw"])
+@pytest.mark.parametrize("sharpness", ["none", "sam"])
+def test_a_gpu_replays_what_it_would_compute(optimizer: str, sharpness: str) -> None:
+    config = TrainConfig(optimizer=optimizer, lr=0.01, sharpness=sharpness)
+    weights, logs = trained(config, batches(8), CudaRecorder(torch.device("cuda")))
+    expected, expected_logs = trained(config, batches(8), None)
+    for name, value in expected.items():
+        torch.testing.assert_close(weights[name], value, rtol=2e-3, atol=2e-4)
+    for told, wanted in zip(logs, expected_logs, strict=True):
+        assert told == pytest.approx(wanted, abs=1e-3)
