@@ -29,7 +29,6 @@ from .convolutional import (
     se_resnet,
     shake_shake,
     small_1m,
-    small_1m_long,
     small_100k,
     vgg,
     wrn_16_4,
@@ -37,6 +36,7 @@ from .convolutional import (
 from .domain_adaptation import adapted, adapted_from
 from .fast import fast_91, fast_93, fast_94, fast_95
 from .few_shot import few_shot, few_shot_plain
+from .gpu import gpu_94, gpu_95, gpu_96, small_1m_long
 from .noisy_labels import noisy, noisy_bootstrapping, noisy_co_teaching, noisy_gce
 from .photos import fine_tune, photos, photos_fast
 from .plain import cnn, hybrid, mlp, resnet
@@ -61,6 +61,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "fast-93": fast_93,
     "fast-94": fast_94,
     "fast-95": fast_95,
+    "gpu-94": gpu_94,
+    "gpu-95": gpu_95,
+    "gpu-96": gpu_96,
     "photos-fast": photos_fast,
     "photos": photos,
     "lenet": lenet,

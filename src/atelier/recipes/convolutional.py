@@ -104,13 +104,6 @@ def small_1m() -> Recipe:
     return recipe.changed({"augment.cutout": 8})
 
 
-def small_1m_long() -> Recipe:
-    """Under 1 M parameters on a GPU: a pre-activation network of 32 layers at the full resolution,
-    with random erasing (arXiv:1708.04896), meant for 95.8 %; not measured yet."""
-    model = ResNetConfig(widths=(16, 32, 64), blocks=5, stem_stride=1)
-    return _long("small-1m-long", model, num_epochs=200, erase_probability=0.5)
-
-
 _RESNET = ResNetConfig(widths=(32, 64, 128), blocks=2)
 
 
