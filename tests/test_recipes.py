@@ -9,6 +9,7 @@ from atelier.recipes import RECIPES, get_recipe
 MODELS = ["mlp", "cnn", "hybrid", "resnet"]
 PHOTOS = ["photos-fast", "photos"]
 FAST = [name for name in RECIPES if name.startswith("fast-")]
+FOR_GPUS = [name for name in RECIPES if name.startswith("gpu-")]
 
 
 def test_the_four_models_have_a_recipe_each_then_the_fast_ones_and_those_for_photos():
@@ -39,9 +40,9 @@ def test_a_recipe_of_a_model_bears_its_name(name):
     assert get_recipe(name).model.name == name
 
 
-@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("name", [*FAST, *FOR_GPUS])
 def test_a_fast_recipe_says_how_many_percent_it_is_for(name):
-    assert f"{name.removeprefix('fast-')} %" in (RECIPES[name].__doc__ or "")
+    assert f"{name.partition('-')[2]} %" in (RECIPES[name].__doc__ or "")
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -80,7 +81,7 @@ def test_an_impossible_seed(seed):
         get_recipe("cnn", seed=seed)
 
 
-@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("name", [*FAST, *FOR_GPUS])
 def test_a_fast_recipe_can_hold_images_out_to_be_judged_by(name):
     share = "train.validation_share=0.1"
     assert get_recipe(name, overrides=[share]).train.validation_share == 0.1

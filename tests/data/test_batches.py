@@ -245,3 +245,21 @@ def test_a_mixed_image_names_both_of_which_it_is_made():
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
     assert same(epoch, batches.epoch(2, 0))
     assert all(batch.mixed is None for batch in batches.epoch(3, 0))
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 5))
+def test_batches_augmented_together_are_the_same_batches(count, size, together):
+    config = AugmentConfig(mirror="alternating")
+    weights = np.arange(count, dtype=np.float32)
+    one_by_one = batches_of(split_of(count), size, config, weights=weights)
+    several = batches_of(split_of(count), size, config, weights=weights)
+    several.views = (several.augment,)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingBatches, "_batches_at_once", together)
+        grouped = list(several.epoch(1, 7))
+    alone = list(one_by_one.epoch(1, 7))
+    assert len(grouped) == len(alone)
+    for ours, theirs in zip(grouped, alone, strict=True):
+        for name in ("images", "labels", "positions", "weights"):
+            assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
+        assert torch.equal(ours.views[0], ours.images)

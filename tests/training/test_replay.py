@@ -143,6 +143,31 @@ def test_a_mixed_batch_is_replayed_with_its_own_partners() -> None:
     assert [float(mixed.share[0]) for mixed in taken] == pytest.approx(shares)
 
 
+def test_steps_that_the_device_refuses_to_record_are_taken_one_by_one() -> None:
+    class Refuses(Again):
+        def record(self, work: Callable[[], Result]) -> Callable[[], Result]:
+            del work
+            self.recordings += 1
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    config, recorder = TrainConfig(optimizer="muon", lr=0.01), Refuses()
+    weights, _ = trained(config, batches(8), recorder)
+    expected, _ = trained(config, batches(8), None)
+    assert (recorder.recordings, recorder.now) == (1, 8)
+    for name, value in expected.items():
+        torch.testing.assert_close(weights[name], value)
+
+
+def test_a_recording_that_memory_is_too_short_for_is_an_error() -> None:
+    class Full(Again):
+        def record(self, work: Callable[[], Result]) -> Callable[[], Result]:
+            del work
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        trained(TrainConfig(optimizer="sgd"), batches(8), Full())
+
+
 def test_what_cannot_be_recorded_is_known() -> None:
     assert not takes_rate_tensors(TrainConfig(optimizer="lion"))
     assert not takes_rate_tensors(TrainConfig(freeze="backbone"))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..data.batches import Batch
 from ..data.mixing import Mixed
+from .memory import is_out_of_memory
 from .objectives import Logs
 
 Result = TypeVar("Result")
@@ -82,9 +83,10 @@ class _Recording:
 class ReplayedStep:
     """A step that is taken a few times, then recorded, and from then on replayed.
 
-    A network of a GPU's usual small images is a few hundred kernels of some microseconds each, and
-    launching one takes as long. The latest recording is kept; batches of another shape, as when
-    the images grow, begin anew. Unlabeled images are never recorded.
+    A step on small images is some hundred kernels of a few microseconds each, and launching one
+    takes as long. The latest recording is kept; batches of another shape, as when the images grow,
+    begin anew. Unlabeled images are never recorded, nor is what a GPU refuses to record, as a
+    network that looks at a number to decide what to do: such steps are taken one by one.
 
     Args:
         step: of one batch. What it does must depend on tensors alone, for what Python decides is
@@ -101,6 +103,7 @@ class ReplayedStep:
         self._rates: list[Tensor] = []
         self._taken: dict[tuple[object, ...], int] = {}
         self._recording: _Recording | None = None
+        self._refused = False
 
     def __call__(self, batches: Sequence[Batch]) -> Logs:
         """Move once, by one batch."""
@@ -109,11 +112,13 @@ class ReplayedStep:
         recording = self._recording
         if recording is None or recording.shape != shape:
             taken = self._taken.get(shape, 0)
-            if batch.unlabeled is not None or taken < _WARM_UP:
+            if not (self._refused or batch.unlabeled is not None or taken < _WARM_UP):
+                self._recording = None  # its memory is free for the next
+                self._recording = self._record(batch, shape)
+            recording = self._recording
+            if recording is None or recording.shape != shape:
                 self._taken[shape] = taken + 1
                 return self.recorder.aside(lambda: self.step(batches))
-            self._recording = None  # its memory is free for the next
-            recording = self._recording = self._record(batch, shape)
         torch._foreach_copy_(recording.inputs, _tensors_of(batch))
         for rate, group in zip(self._rates, self.optimizer.param_groups, strict=True):
             rate.fill_(group["lr"])
@@ -122,9 +127,9 @@ class ReplayedStep:
             batch.observe(observed[0])
         return {name: value.clone() for name, value in logs.items()}
 
-    def _record(self, batch: Batch, shape: tuple[object, ...]) -> _Recording:
+    def _record(self, batch: Batch, shape: tuple[object, ...]) -> _Recording | None:
+        """None where the device refuses."""
         device, groups = batch.images.device, self.optimizer.param_groups
-        # In the weights' precision at least, so that a rate is what it would be as a number.
         self._rates = [torch.zeros((), device=device) for _ in groups]
         inputs = [tensor.clone() for tensor in _tensors_of(batch)]
         static = _with_tensors(batch, inputs)
@@ -146,7 +151,13 @@ class ReplayedStep:
                     if before is not None:
                         group["capturable"] = before
 
-        return _Recording(shape, inputs, self.recorder.record(work))
+        try:
+            return _Recording(shape, inputs, self.recorder.record(work))
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            self._refused = True
+            return None
 
 
 def _tensors_of(batch: Batch) -> list[Tensor]:
