@@ -76,7 +76,8 @@ def wrn_16_4() -> Recipe:
 
 def shake_shake() -> Recipe:
     """Shake-Shake 26 2x96d (arXiv:1705.07485) with cutout of 16 pixels (arXiv:1708.04552): for a
-    GPU, and for a long time, meant for 96.4 %; not measured yet."""
+    GPU, meant for 96.4 % in ten minutes, at 4.9 s an epoch on an H100; not trained to its end yet.
+    """
     recipe = _long("shake-shake", ShakeShakeConfig(width=96), num_epochs=120, cutout=16)
     return recipe.changed({"train.batch_size": 256, "train.lr": 0.2})
 

@@ -12,7 +12,11 @@ from .fast import fast_94
 
 
 def gpu_94() -> Recipe:
-    """94 % of the test images in two seconds: the network of `fast-94` in batches of 1,024."""
+    """94 % of the test images in two seconds: the network of `fast-94` in batches of 1,024.
+
+    94.52 % over 20 seeds (standard deviation 0.09) after 2.1 s of training on a warm H100:
+    benchmarks/results/gpu_time.json, as for the others.
+    """
     recipe = fast_94().changed(
         {
             "train.num_epochs": 10,
@@ -26,18 +30,27 @@ def gpu_94() -> Recipe:
 
 
 def gpu_95() -> Recipe:
-    """95 % of the test images in seven seconds, once the network is compiled."""
+    """95 % of the test images in seven seconds, once the network is compiled.
+
+    95.28 % over 20 seeds (standard deviation 0.11) after 7.1 s of training on a warm H100.
+    """
     recipe = _residual("gpu-95", (64, 128, 256), num_epochs=9)
     return recipe.changed({"augment.cutout": 6, "train.sgd_lr": 0.2})
 
 
 def gpu_96() -> Recipe:
-    """96 % of the test images in under 90 seconds, once the network is compiled."""
+    """96 % of the test images in under 90 seconds, once the network is compiled.
+
+    96.22 % over 3 seeds (standard deviation 0.05) after 79 s of training on a warm H100.
+    """
     return _pruned("gpu-96", (96, 192, 384), num_epochs=88, cutout=12)
 
 
 def small_1m_long() -> Recipe:
-    """Under 1 M parameters on a GPU, for 95.8 % of the test images."""
+    """Under 1 M parameters on a GPU, for 95.8 % of the test images.
+
+    95.97 % over 2 seeds (95.92, 96.02) after 44 s of training on a warm H100.
+    """
     return _pruned("small-1m-long", (64, 96, 120), num_epochs=96, cutout=10)
 
 
