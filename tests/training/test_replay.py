@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from atelier.config import TrainConfig
 from atelier.data.batches import Batch
 from atelier.data.mixing import Mixed
+from atelier.training import loop, train
 from atelier.training.loop import take_step
 from atelier.training.objectives import supervised
 from atelier.training.optimizers import build_optimizer, takes_rate_tensors
@@ -171,6 +173,43 @@ def test_a_recording_that_memory_is_too_short_for_is_an_error() -> None:
 def test_what_cannot_be_recorded_is_known() -> None:
     assert not takes_rate_tensors(TrainConfig(optimizer="lion"))
     assert not takes_rate_tensors(TrainConfig(freeze="backbone"))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides"),
+    [
+        (
+            "fast-91",
+            ["train.prune=0.5", "augment.cutmix=1", "model.widths=[8,8]", "train.num_epochs=4"],
+        ),
+        ("fast-91", ["train.start_size=12", "train.num_epochs=3", "model.widths=[8,8]"]),
+        ("noisy-gce", ["model.widths=[8,8]", "train.label_noise=0.4"]),
+        ("mlp", ["method=jensen-shannon", "model.width=16"]),
+    ],
+)
+def test_a_training_whose_steps_are_replayed_is_the_same_training(
+    recipe: str, overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ["train.num_epochs=2", "train.warmup_epochs=0", "train.batch_size=100"]
+    runs = []
+    recorder = Again()
+    for name in ("replayed", "plain"):
+        if name == "plain":
+            monkeypatch.undo()
+        else:
+            monkeypatch.setattr(loop, "recorder_for", lambda device: recorder)  # noqa: ARG005
+        runs.append(
+            train(
+                recipe,
+                data="fashion-mnist-sample",
+                overrides=[*small, *overrides],
+                out=tmp_path / name,
+                progress=False,
+            )
+        )
+    assert recorder.recordings > 0
+    replayed, plain = ([row["train/loss"] for row in run.history] for run in runs)
+    assert replayed == pytest.approx(plain, rel=1e-3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

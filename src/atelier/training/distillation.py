@@ -114,7 +114,7 @@ def distill(prepared: Prepared, recipe: Recipe) -> Learner:
 
     plain = learn_from_labels(prepared, recipe)
     notes = tuple(note for run in runs if (note := _held_out_note(run, recipe, prepared)))
-    return Learner(plain.model, plain.batches, objective, plain.validate, notes)
+    return Learner(plain.model, plain.batches, objective, plain.validate, notes, steady=True)
 
 
 def _teacher(path: str, prepared: Prepared) -> Run:

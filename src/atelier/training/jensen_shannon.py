@@ -74,4 +74,4 @@ def learn_alike(prepared: Prepared, recipe: Recipe) -> Learner:
         logs = {**logs, "loss": total.detach(), "label_loss": loss.detach()}
         return total, {**logs, "divergence": divergence.detach()}
 
-    return Learner(plain.model, images, objective, plain.validate)
+    return Learner(plain.model, images, objective, plain.validate, steady=True)

@@ -26,7 +26,7 @@ from ..progress import Bar
 from .averaging import averages_of
 from .checkpoints import TrainingState, copy_weights, restore
 from .objectives import Logs, Objective
-from .replay import CudaRecorder, ReplayedStep, Step
+from .replay import ReplayedStep, Step, recorder_for
 from .schedules import Schedule
 
 
@@ -109,9 +109,9 @@ def fit(
         config=config,
         precision=precision,
     )
-    device = next(model.parameters()).device
-    if steady and device.type == "cuda" and config.accumulate == 1:
-        step = ReplayedStep(step, optimizer, CudaRecorder(device))
+    recorder = recorder_for(next(model.parameters()).device)
+    if steady and recorder is not None and config.accumulate == 1:
+        step = ReplayedStep(step, optimizer, recorder)
     # Taken before a state brings its own, which the schedule has lowered already.
     peaks = [group["lr"] for group in optimizer.param_groups]
     if state is None:

@@ -81,7 +81,7 @@ def learn_bootstrapped(prepared: Prepared, recipe: Recipe) -> Learner:
 def _learn(losses: Losses, prepared: Prepared, recipe: Recipe) -> Learner:
     _refuse_smoothing(recipe)
     objective = robust(losses, class_weights=class_weights_of(prepared, recipe))
-    return Learner(prepared.model, prepared.batches, objective, prepared.validate)
+    return Learner(prepared.model, prepared.batches, objective, prepared.validate, steady=True)
 
 
 def robust(losses: Losses, *, class_weights: Tensor | None = None) -> Objective:

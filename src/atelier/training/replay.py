@@ -65,6 +65,11 @@ class CudaRecorder:
         return again
 
 
+def recorder_for(device: torch.device) -> Recorder | None:
+    """What records on the device; None where launching costs next to nothing."""
+    return CudaRecorder(device) if device.type == "cuda" else None
+
+
 @dataclass(frozen=True)
 class _Recording:
     """A step for batches of one shape.
