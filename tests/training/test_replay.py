@@ -185,6 +185,8 @@ def test_what_cannot_be_recorded_is_known() -> None:
         ("fast-91", ["train.start_size=12", "train.num_epochs=3", "model.widths=[8,8]"]),
         ("noisy-gce", ["model.widths=[8,8]", "train.label_noise=0.4"]),
         ("mlp", ["method=jensen-shannon", "model.width=16"]),
+        ("flexmatch", ["train.labels=100", "train.batch_size=20", "model.widths=[8,8]"]),
+        ("mean-teacher", ["train.labels=100", "train.batch_size=20", "model.widths=[8,8]"]),
     ],
 )
 def test_a_training_whose_steps_are_replayed_is_the_same_training(

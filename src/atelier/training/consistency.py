@@ -54,6 +54,6 @@ class MeanTeacher(nn.Module):
     def after_step(self, model: nn.Module) -> None:
         """Move the teacher towards `model`."""
         self.steps += 1
-        weight = 1 - min(self.decay, 1 - 1 / (int(self.steps) + 1))
+        weight = (1 / (self.steps + 1)).clamp(min=1 - self.decay)
         for own, other in zip(self.teacher.parameters(), model.parameters(), strict=True):
             own.lerp_(other, weight)

@@ -98,14 +98,16 @@ class FlexMatch(ThresholdedLabels):
 
     def thresholds(self) -> Tensor:
         """(K,) of each class at this time."""
-        counts = self.given.bincount(minlength=self.num_classes + 1)
+        # Not by bincount, which has to wait for a GPU.
+        counts = self.given.new_zeros(self.num_classes + 1)
+        counts.index_add_(0, self.given, torch.ones_like(self.given))
         beta = counts[:-1] / counts.max()
         return self.threshold * beta / (2 - beta)
 
     def _counts(self, confidence: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
         taken = confidence >= self.thresholds()[labels]
         sure = confidence >= self.threshold
-        self.given[positions[sure]] = labels[sure]
+        self.given[positions] = torch.where(sure, labels, self.given[positions])
         return taken
 
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from ..data.batches import Batch
+from ..data.batches import Batch, Unlabeled
 from ..data.mixing import Mixed
 from .memory import is_out_of_memory
 from .objectives import Logs
@@ -90,8 +90,8 @@ class ReplayedStep:
 
     A step on small images is some hundred kernels of a few microseconds each, and launching one
     takes as long. The latest recording is kept; batches of another shape, as when the images grow,
-    begin anew. Unlabeled images are never recorded, nor is what a GPU refuses to record, as a
-    network that looks at a number to decide what to do: such steps are taken one by one.
+    begin anew. What a GPU refuses to record, as a network that looks at a number to decide what to
+    do, is taken step by step.
 
     Args:
         step: of one batch. What it does must depend on tensors alone, for what Python decides is
@@ -117,7 +117,7 @@ class ReplayedStep:
         recording = self._recording
         if recording is None or recording.shape != shape:
             taken = self._taken.get(shape, 0)
-            if not (self._refused or batch.unlabeled is not None or taken < _WARM_UP):
+            if not (self._refused or taken < _WARM_UP):
                 self._recording = None  # its memory is free for the next
                 self._recording = self._record(batch, shape)
             recording = self._recording
@@ -167,14 +167,10 @@ class ReplayedStep:
 
 def _tensors_of(batch: Batch) -> list[Tensor]:
     weights = [] if batch.weights is None else [batch.weights]
-    return [
-        batch.images,
-        batch.labels,
-        batch.positions,
-        *weights,
-        *(batch.mixed or ()),
-        *batch.views,
-    ]
+    others = batch.unlabeled
+    unlabeled = [] if others is None else [others.positions, *others.views]
+    own = [batch.images, batch.labels, batch.positions, *weights, *(batch.mixed or ())]
+    return [*own, *batch.views, *unlabeled]
 
 
 def _with_tensors(batch: Batch, tensors: list[Tensor]) -> Batch:
@@ -188,11 +184,15 @@ def _with_tensors(batch: Batch, tensors: list[Tensor]) -> Batch:
         positions=positions,
         weights=None if batch.weights is None else next(rest),
         mixed=None if batch.mixed is None else Mixed(next(rest), next(rest)),
-        views=tuple(rest),
+        views=tuple(next(rest) for _ in batch.views),
+        unlabeled=None
+        if batch.unlabeled is None
+        else Unlabeled(positions=next(rest), views=tuple(rest)),
     )
 
 
 def _shape_of(batch: Batch) -> tuple[object, ...]:
     """What a recording holds for: the shape of each tensor, and which of them there are."""
-    kinds = (batch.weights is None, batch.mixed is None, batch.observe is None, len(batch.views))
-    return (*kinds, *(tensor.shape for tensor in _tensors_of(batch)))
+    there = (batch.weights, batch.mixed, batch.observe, batch.unlabeled)
+    shapes = (tensor.shape for tensor in _tensors_of(batch))
+    return (*(thing is None for thing in there), len(batch.views), *shapes)

@@ -209,4 +209,4 @@ def semi_supervised_learner(
         },
     ).to(prepared.device)
     plain = learn_from_labels(prepared, recipe)
-    return Learner(plain.model, batches, objective, plain.validate)
+    return Learner(plain.model, batches, objective, plain.validate, steady=True)
