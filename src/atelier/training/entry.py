@@ -31,7 +31,7 @@ from .learner import few_labels_notes
 from .loop import fit
 from .memory import SMALLEST_BATCH, free_memory, is_out_of_memory
 from .methods import learner_of
-from .optimizers import build_optimizer, takes_rate_tensors
+from .optimizers import build_optimizer
 from .plan import paths_of, planned
 from .preparation import prepare
 from .probe import caches_embeddings
@@ -211,7 +211,7 @@ def train(
                 after_epoch=after_epoch,
                 bar=bar,
                 precision=precision,
-                steady=learner.steady and takes_rate_tensors(resolved.train),
+                steady=learner.steady,
             )
     except KeyboardInterrupt:
         if latest is None:

@@ -55,6 +55,7 @@ def seconds_per_epoch(recipe: Recipe, dataset: Dataset, device: torch.device) ->
                 after_epoch=lambda _: None,
                 bar=bar,
                 precision=resolve_precision(recipe.train.precision, device),
+                steady=learner.steady,
             )
         return float(state.history[-1]["seconds"])
 

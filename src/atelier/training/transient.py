@@ -53,6 +53,7 @@ def train_in_memory(recipe: Recipe, dataset: Dataset, device: torch.device, bar:
         bar=_Share(bar, recipe.train.num_epochs),
         precision=resolve_precision(recipe.train.precision, device),
         before_epoch=freezing,
+        steady=learner.steady,
     )
     freezing.release()
     prepared.model.load_state_dict({**prepared.model.state_dict(), **state.best})
