@@ -51,6 +51,7 @@ LEAST = {
 RECIPE_NAMES = (
     *("lenet", "vgg", "preact-resnet", "se-resnet", "cbam-resnet", "wrn-16-4", "densenet"),
     *("shake-shake", "mobile", "efficient", "small-100k", "small-1m", "small-1m-long"),
+    *("gpu-94", "gpu-95", "gpu-96"),
 )
 # What makes each recipe small enough to be trained in a test.
 NARROW = {
@@ -228,6 +229,7 @@ def test_every_recipe_trains_two_steps(name, tmp_path):
         *NARROW[RECIPES[name]().model.name],
         *("train.num_epochs=1", "train.warmup_epochs=0", "train.batch_size=50"),
         *("train.validation_share=0.9", "mirror_average=false", "shift_average=false"),
+        "train.compile=false",  # half a minute on a CPU
     )
     run = atelier.train(
         name,

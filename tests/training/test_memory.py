@@ -49,10 +49,10 @@ def short_of_memory(monkeypatch):
     """A machine on which a batch of more than 16 images does not fit."""
     step = loop.take_step
 
-    def limited(model, batches, *rest):
+    def limited(model, batches, **rest):
         if any(len(batch.images) > 16 for batch in batches):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return step(model, batches, *rest)
+        return step(model, batches, **rest)
 
     monkeypatch.setattr(loop, "take_step", limited)
 
