@@ -30,6 +30,7 @@ from .convolutional import (
     shake_shake,
     small_1m,
     small_100k,
+    small_200k,
     vgg,
     wrn_16_4,
 )
@@ -74,6 +75,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "wrn-16-4": wrn_16_4,
     "shake-shake": shake_shake,
     "small-100k": small_100k,
+    "small-200k": small_200k,
     "small-1m": small_1m,
     "small-1m-long": small_1m_long,
     "gpu-94": gpu_94,
