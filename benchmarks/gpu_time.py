@@ -176,8 +176,8 @@ def section_text(results: Results) -> str:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, or write the README's section."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, or write the README's section; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_time", description=__doc__)
     parser.add_argument("--recipes", default="gpu-94,gpu-95", help="names, with commas between")
     parser.add_argument("--seeds", type=int, default=20)
@@ -190,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.write_readme:
             readme = Path(__file__).parent.parent / "README.md"
             SECTION.write(readme, section_text(Results.load(given.results)))
-            return
+            return 0
         device = resolve_device(given.device)
         if device.type != "cuda":
             raise DeviceError("this benchmark is for a GPU", got=str(device))
@@ -200,13 +200,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             torch.zeros(1, device=device)
             results = Results(describe_machine(device), time.perf_counter() - _STARTED)
         command = f"python -m benchmarks.gpu_time --recipes {given.recipes} --seeds {given.seeds}"
-        results.commands.append(command)
+        if command not in results.commands:
+            results.commands.append(command)
         with tempfile.TemporaryDirectory() as temporary:
             for recipe in given.recipes.split(","):
                 measure(recipe, given.seeds, results, given.results, given.runs or Path(temporary))
     except AtelierError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -18,8 +18,8 @@ from atelier.data.mixing import Mixed
 from atelier.training import loop, train
 from atelier.training.loop import take_step
 from atelier.training.objectives import supervised
-from atelier.training.optimizers import build_optimizer, takes_rate_tensors
-from atelier.training.replay import CudaRecorder, ReplayedStep
+from atelier.training.optimizers import build_optimizer
+from atelier.training.replay import CudaRecorder, ReplayedStep, can_be_recorded
 
 Result = TypeVar("Result")
 
@@ -37,6 +37,23 @@ class Again:
     def record(self, work: Callable[[], Result]) -> Callable[[], Result]:
         self.recordings += 1
         return work
+
+
+class Counting(CudaRecorder):
+    """A GPU's own recordings, counted where it makes them."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.device("cuda"))
+        self.now = self.recordings = 0
+
+    def aside(self, work: Callable[[], Result]) -> Result:
+        self.now += 1
+        return super().aside(work)
+
+    def record(self, work: Callable[[], Result]) -> Callable[[], Result]:
+        again = super().record(work)
+        self.recordings += 1
+        return again
 
 
 def network() -> nn.Module:
@@ -62,9 +79,9 @@ def batches(count: int, *, size: int = 8, weighted: bool = False) -> list[Batch]
 
 
 def trained(
-    config: TrainConfig, seen: list[Batch], recorder: Again | CudaRecorder | None
+    config: TrainConfig, seen: list[Batch], recorder: Again | Counting | None
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
-    device = "cuda" if isinstance(recorder, CudaRecorder) else "cpu"
+    device = "cuda" if isinstance(recorder, Counting) else "cpu"
     model = network().to(device)
     optimizer = build_optimizer(model, config)
     step = partial(take_step, model, objective=supervised(), optimizer=optimizer, config=config)
@@ -87,25 +104,22 @@ def _on(batch: Batch, device: str) -> Batch:
 
 
 # Where there is a GPU, its own recordings too; elsewhere they are not skipped but not there.
-RECORDERS: list[Callable[[], Again | CudaRecorder]] = [Again]
-if torch.cuda.is_available():
-    RECORDERS.append(lambda: CudaRecorder(torch.device("cuda")))
+RECORDERS = [Again, Counting] if torch.cuda.is_available() else [Again]
 
 
 @pytest.mark.parametrize("make_recorder", RECORDERS)
 @pytest.mark.parametrize("sharpness", ["none", "sam"])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "muon", "muon-adamw"])
 def test_replayed_steps_are_those_that_were_not_recorded(
-    optimizer: str, sharpness: str, make_recorder: Callable[[], Again | CudaRecorder]
+    optimizer: str, sharpness: str, make_recorder: type[Again | Counting]
 ) -> None:
     config = TrainConfig(optimizer=optimizer, lr=0.01, sharpness=sharpness)
-    assert takes_rate_tensors(config)
+    assert can_be_recorded(config)
     seen, recorder = batches(8), make_recorder()
     weights, logs = trained(config, seen, recorder)
     expected, expected_logs = trained(config, seen, None)
-    if isinstance(recorder, Again):
-        assert recorder.recordings == 1
-        assert recorder.now < len(seen)
+    assert recorder.recordings == 1
+    assert recorder.now < len(seen)
     for name, value in expected.items():
         torch.testing.assert_close(weights[name], value, rtol=2e-3, atol=2e-4)
     for told, wanted in zip(logs, expected_logs, strict=True):
@@ -182,8 +196,9 @@ def test_a_recording_that_memory_is_too_short_for_is_an_error() -> None:
 
 
 def test_what_cannot_be_recorded_is_known() -> None:
-    assert not takes_rate_tensors(TrainConfig(optimizer="lion"))
-    assert not takes_rate_tensors(TrainConfig(freeze="backbone"))
+    assert not can_be_recorded(TrainConfig(optimizer="lion"))
+    assert not can_be_recorded(TrainConfig(freeze="backbone"))
+    assert not can_be_recorded(TrainConfig(accumulate=2))
 
 
 @pytest.mark.parametrize(
@@ -203,23 +218,13 @@ def test_what_cannot_be_recorded_is_known() -> None:
 def test_a_training_whose_steps_are_replayed_is_the_same_training(
     recipe: str, overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = ["train.num_epochs=2", "train.warmup_epochs=0", "train.batch_size=100"]
-    runs = []
+    small = ["train.num_epochs=2", "train.warmup_epochs=0", "train.batch_size=100", *overrides]
+    options = {"data": "fashion-mnist-sample", "overrides": small, "progress": False}
     recorder = Again()
-    for name in ("replayed", "plain"):
-        if name == "plain":
-            monkeypatch.undo()
-        else:
-            monkeypatch.setattr(loop, "recorder_for", lambda device: recorder)  # noqa: ARG005
-        runs.append(
-            train(
-                recipe,
-                data="fashion-mnist-sample",
-                overrides=[*small, *overrides],
-                out=tmp_path / name,
-                progress=False,
-            )
-        )
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "recorder_for", lambda _: recorder)
+        runs = [train(recipe, out=tmp_path / "replayed", **options)]
+    runs.append(train(recipe, out=tmp_path / "plain", **options))
     assert recorder.recordings > 0
     replayed, plain = ([row["train/loss"] for row in run.history] for run in runs)
     assert replayed == pytest.approx(plain, rel=1e-3)

@@ -26,8 +26,7 @@ from ..progress import Bar
 from .averaging import averages_of
 from .checkpoints import TrainingState, copy_weights, restore
 from .objectives import Logs, Objective
-from .optimizers import takes_rate_tensors
-from .replay import ReplayedStep, Step, recorder_for
+from .replay import ReplayedStep, Step, can_be_recorded, recorder_for
 from .schedules import Schedule
 
 
@@ -111,8 +110,7 @@ def fit(
         precision=precision,
     )
     recorder = recorder_for(next(model.parameters()).device)
-    recordable = steady and takes_rate_tensors(config) and config.accumulate == 1
-    if recordable and recorder is not None:
+    if steady and can_be_recorded(config) and recorder is not None:
         step = ReplayedStep(step, optimizer, recorder)
     # Taken before a state brings its own, which the schedule has lowered already.
     peaks = [group["lr"] for group in optimizer.param_groups]

@@ -17,7 +17,6 @@ from .muon import Muon, MuonAdamW
 from .sharpness import sharpness_aware
 
 _MOMENTUM = 0.95  # of Muon beside AdamW, as its authors have it
-_BY_TENSORS = frozenset({"adam", "adamw", "sgd", "muon", "muon-adamw"})
 _RADII = {"sam": 0.05, "asam": 0.5}  # of the papers, on small photos
 
 
@@ -102,12 +101,6 @@ def _named(model: nn.Module, config: TrainConfig, objective: object) -> torch.op
             return torch.optim.Adam(groups, lr=config.lr, fused=True)
         case _:
             return torch.optim.AdamW(groups, lr=config.lr, fused=True)
-
-
-def takes_rate_tensors(config: TrainConfig) -> bool:
-    """Whether the optimizer steps by learning rates that are tensors, with all its weights in
-    play from the first step to the last: such a step can be recorded."""
-    return config.optimizer in _BY_TENSORS and config.freeze == "none"
 
 
 def inner_weights(model: nn.Module) -> set[Tensor]:

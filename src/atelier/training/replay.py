@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from ..config import TrainConfig
 from ..data.batches import Batch, Unlabeled
 from ..data.mixing import Mixed
 from .memory import is_out_of_memory
@@ -20,6 +22,8 @@ Step = Callable[[Sequence[Batch]], Logs]
 
 # Until then the optimizer makes its state, cuDNN chooses its kernels and torch.compile compiles.
 _WARM_UP = 3
+_BY_TENSORS = frozenset({"adam", "adamw", "sgd", "muon", "muon-adamw"})
+_RECORDED = ("lr", "capturable")  # what a group has otherwise while its step is recorded
 
 
 class Recorder(Protocol):
@@ -63,6 +67,12 @@ class CudaRecorder:
             return result
 
         return again
+
+
+def can_be_recorded(config: TrainConfig) -> bool:
+    """Whether each step learns from one batch, moves all weights, and takes rates that are tensors,
+    as far as that is the configuration's to say."""
+    return config.optimizer in _BY_TENSORS and config.freeze == "none" and config.accumulate == 1
 
 
 def recorder_for(device: torch.device) -> Recorder | None:
@@ -142,19 +152,8 @@ class ReplayedStep:
         def work() -> tuple[Logs, list[Tensor]]:
             observed: list[Tensor] = []
             observe = None if batch.observe is None else observed.append
-            numbers = [group["lr"] for group in groups]
-            capturable = [group.get("capturable") for group in groups]
-            for group, rate in zip(groups, self._rates, strict=True):
-                group["lr"] = rate
-                if "capturable" in group:
-                    group["capturable"] = True
-            try:
+            with _tensor_rates(groups, self._rates):
                 return self.step([replace(static, observe=observe)]), observed
-            finally:
-                for group, number, before in zip(groups, numbers, capturable, strict=True):
-                    group["lr"] = number
-                    if before is not None:
-                        group["capturable"] = before
 
         try:
             return _Recording(shape, inputs, self.recorder.record(work))
@@ -163,6 +162,19 @@ class ReplayedStep:
                 raise
             self._refused = True
             return None
+
+
+@contextmanager
+def _tensor_rates(groups: list[dict[str, Any]], rates: list[Tensor]) -> Iterator[None]:
+    """An optimizer's groups with rates that are tensors; torch's own are told what for."""
+    before = [{key: group[key] for key in _RECORDED if key in group} for group in groups]
+    for group, kept, rate in zip(groups, before, rates, strict=True):
+        group.update({**dict.fromkeys(kept, True), "lr": rate})
+    try:
+        yield
+    finally:
+        for group, kept in zip(groups, before, strict=True):
+            group.update(kept)
 
 
 def _tensors_of(batch: Batch) -> list[Tensor]:
