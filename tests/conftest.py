@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,8 @@ Connect = Callable[[socket.socket, Any], Any]
 # anything imports NumPy or torch.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+# UMAP takes a minute to compile, and seconds to lay out a test's few points without.
+os.environ["NUMBA_DISABLE_JIT"] = "1"
 
 # A deadline measures how busy the machine is; a random seed makes a failure that nobody can repeat.
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
@@ -69,6 +73,20 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+
+
+_exporter_is_kept = False
+
+
+def pytest_runtest_setup() -> None:
+    """Keep what torch's ONNX exporter knows of operators once it is loaded: it would gather that
+    anew for each export, for a second."""
+    global _exporter_is_kept
+    exporter = sys.modules.get("torch.onnx._internal.exporter._registration")
+    if exporter is not None and not _exporter_is_kept:
+        registry = exporter.ONNXRegistry
+        registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
+        _exporter_is_kept = True
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 NAME = "multiclass-classification-for-fashion-product.ipynb"
 MOST_BYTES = 3 * 2**20
@@ -18,6 +16,8 @@ MACHINE_PATH = re.compile(r"(?:^|[\s'\"(=])(?:/[A-Za-z][\w.-]*/|[A-Z]:\\)", re.M
 
 @pytest.fixture
 def notebook(repository: Path) -> Any:
+    import nbformat  # here, for every process that collects tests would wait seconds for it
+
     return nbformat.read(repository / NAME, as_version=4)
 
 
@@ -47,6 +47,8 @@ def complaints(notebook: Any) -> list[str]:
 def test_runs_from_top_to_bottom_on_the_sample(
     notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from nbclient import NotebookClient
+
     monkeypatch.setenv("ATELIER_NOTEBOOK_DATA", "fashion-mnist-sample")
     # The kernel's history and connection files go where the tests may write.
     for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR"):
