@@ -75,18 +75,14 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
 
 
-_exporter_is_kept = False
-
-
 def pytest_runtest_setup() -> None:
     """Keep what torch's ONNX exporter knows of operators once it is loaded: it would gather that
     anew for each export, for a second."""
-    global _exporter_is_kept
     exporter = sys.modules.get("torch.onnx._internal.exporter._registration")
-    if exporter is not None and not _exporter_is_kept:
-        registry = exporter.ONNXRegistry
-        registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
-        _exporter_is_kept = True
+    if exporter is None or hasattr(exporter.ONNXRegistry.from_torchlib, "cache_info"):
+        return
+    kept = functools.cache(exporter.ONNXRegistry.from_torchlib)
+    exporter.ONNXRegistry.from_torchlib = staticmethod(kept)
 
 
 @pytest.fixture
