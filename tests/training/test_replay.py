@@ -170,7 +170,9 @@ def test_a_mixed_batch_is_replayed_with_its_own_partners() -> None:
     assert [float(mixed.share[0]) for mixed in taken] == pytest.approx(shares)
 
 
-def test_steps_that_the_device_refuses_to_record_are_taken_one_by_one() -> None:
+def test_steps_that_the_device_refuses_to_record_are_taken_one_by_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Refuses(Again):
         def record(self, work: Callable[[], Result]) -> Callable[[], Result]:
             del work
@@ -181,6 +183,9 @@ def test_steps_that_the_device_refuses_to_record_are_taken_one_by_one() -> None:
     weights, _ = trained(config, batches(8), recorder)
     expected, _ = trained(config, batches(8), None)
     assert (recorder.recordings, recorder.now) == (1, 8)
+    (told,) = caplog.messages
+    assert "one by one" in told
+    assert "not permitted when stream is capturing" in told
     for name, value in expected.items():
         torch.testing.assert_close(weights[name], value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from ..data.batches import Batch, Unlabeled
 from ..data.mixing import Mixed
 from .memory import is_out_of_memory
 from .objectives import Logs
+
+_logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Step = Callable[[Sequence[Batch]], Logs]
@@ -101,7 +104,7 @@ class ReplayedStep:
     A step on small images is some hundred kernels of a few microseconds each, and launching one
     takes as long. The latest recording is kept; batches of another shape, as when the images grow,
     begin anew. What a GPU refuses to record, as a network that looks at a number to decide what to
-    do, is taken step by step.
+    do, is taken step by step, and a warning says so.
 
     Args:
         step: of one batch. What it does must depend on tensors alone, for what Python decides is
@@ -161,6 +164,8 @@ class ReplayedStep:
             if is_out_of_memory(error):
                 raise
             self._refused = True
+            reason = str(error).partition("\n")[0]
+            _logger.warning("steps are taken one by one, for the GPU records none: %s", reason)
             return None
 
 
