@@ -2,7 +2,7 @@
 
 from .datasets import Dataset, ImageSplit, load_dataset, normalization_of
 from .explore import DatasetSummary, summarize
-from .images import LoadedImage, read_image
+from .images import LoadedImage, read_image, read_images
 from .sources import fetch, obtain_dataset
 from .splits import split_validation, validation_of
 
@@ -16,6 +16,7 @@ __all__ = [
     "normalization_of",
     "obtain_dataset",
     "read_image",
+    "read_images",
     "split_validation",
     "summarize",
     "validation_of",

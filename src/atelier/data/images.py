@@ -11,6 +11,7 @@ import logging
 import os
 import stat
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -86,26 +87,51 @@ def read_image(
         ImageError: missing, not a file, empty, over 32 MiB or 50 megapixels, of a format that is
             not JPEG, PNG, WebP, GIF, BMP or TIFF, or corrupt.
     """
+    (image,) = read_images([source], channels=channels, image_size=image_size, invert=invert)
+    if isinstance(image, ImageError):
+        raise image
+    return image
+
+
+def read_images(
+    sources: Sequence[str | Path | bytes],
+    *,
+    channels: int,
+    image_size: tuple[int, int],
+    invert: Invert = "auto",
+) -> list[LoadedImage | ImageError]:
+    """Read image files as `read_image` does, each or the error that says why it cannot be read.
+
+    One step after the other is done for all of them: of small images that takes a quarter less time
+    than one image after the other, for a processor's caches hold the code of a step.
+
+    Raises:
+        ImageError: what is wanted of the images is impossible.
+    """
     if channels not in _MODES:
         raise ImageError("images have 1 or 3 channels", got=channels, allowed=[1, 3])
     if invert not in ("auto", "yes", "no"):
         raise ImageError("cannot tell what to invert", got=invert, allowed=["auto", "yes", "no"])
-    if isinstance(source, bytes):
-        name, data = "the image", source
-    else:
-        name, data = str(source), read_file(source)
-    if not data:
-        raise ImageError(f"{name} is empty", fix=f"Give an image file: {_ALLOWED}")
-    if len(data) > MAX_IMAGE_BYTES:
-        raise _too_large(name, len(data))
     background = 0 if channels == 1 and invert == "no" else 255
-    pixels = _letterbox(_decode(data, name, _MODES[channels], background, image_size), image_size)
-    inverted = invert == "yes" or (
-        invert == "auto" and channels == 1 and bool(_border_medians(pixels)[0] > _LIGHT)
-    )
-    if inverted:
-        pixels = 255 - pixels
-    return LoadedImage(pixels, inverted)
+    # Pillow only warns of twice its own limit, and of oddities in metadata that do not matter.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pictures = [_decoded(one, _MODES[channels], background, image_size) for one in sources]
+    fitted = {
+        at: _letterbox(picture, image_size)
+        for at, picture in enumerate(pictures)
+        if isinstance(picture, Image.Image)
+    }
+    inverted = dict.fromkeys(fitted, invert == "yes")
+    if invert == "auto" and channels == 1 and fitted:
+        medians = _border_medians(np.stack(list(fitted.values())))
+        inverted = {at: median > _LIGHT for at, median in zip(fitted, medians, strict=True)}
+    return [
+        picture
+        if isinstance(picture, ImageError)
+        else LoadedImage(255 - fitted[at] if inverted[at] else fitted[at], inverted[at])
+        for at, picture in enumerate(pictures)
+    ]
 
 
 def read_file(path: str | Path) -> bytes:
@@ -150,33 +176,47 @@ def _too_many_pixels(name: str, got: object) -> ImageError:
     )
 
 
+def _decoded(
+    source: str | Path | bytes, mode: str, background: int, image_size: tuple[int, int]
+) -> Image.Image | ImageError:
+    try:
+        if isinstance(source, bytes):
+            name, data = "the image", source
+        else:
+            name, data = str(source), read_file(source)
+        if not data:
+            raise ImageError(f"{name} is empty", fix=f"Give an image file: {_ALLOWED}")
+        if len(data) > MAX_IMAGE_BYTES:
+            raise _too_large(name, len(data))
+        return _decode(data, name, mode, background, image_size)
+    except ImageError as error:
+        return error
+
+
 def _decode(
     data: bytes, name: str, mode: str, background: int, image_size: tuple[int, int]
 ) -> Image.Image:
     """The first frame, upright, in `mode` (L or RGB), without transparency, as large as fits."""
     try:
-        # Pillow only warns of twice its own limit, and of oddities in metadata that do not matter.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                if image.width * image.height > MAX_IMAGE_PIXELS:
-                    raise _too_many_pixels(name, f"{image.width:,} x {image.height:,}")
-                # Only a JPEG can be decoded smaller, and tells its orientation before its pixels; a
-                # PNG may tell it after them.
-                drafted = None
-                if isinstance(image, JpegImageFile):
-                    fitted = _fitted(image.size, image_size, _orientation(image))
-                    drafted = image.draft(None, fitted)
-                image.load()
-                orientation = _orientation(image)
-                if drafted is None:
-                    fitted = _fitted(image.size, image_size, orientation)
-                    box = (0.0, 0.0, float(image.width), float(image.height))
-                else:
-                    box = drafted[1]
-                picture = _resize(_flatten(image, mode, background), fitted, box)
-                turn = _TURNS.get(orientation)
-                return picture if turn is None else picture.transpose(turn)
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                raise _too_many_pixels(name, f"{image.width:,} x {image.height:,}")
+            # Only a JPEG can be decoded smaller, and tells its orientation before its pixels; a
+            # PNG may tell it after them.
+            drafted = None
+            if isinstance(image, JpegImageFile):
+                fitted = _fitted(image.size, image_size, _orientation(image))
+                drafted = image.draft(None, fitted)
+            image.load()
+            orientation = _orientation(image)
+            if drafted is None:
+                fitted = _fitted(image.size, image_size, orientation)
+                box = (0.0, 0.0, float(image.width), float(image.height))
+            else:
+                box = drafted[1]
+            picture = _resize(_flatten(image, mode, background), fitted, box)
+            turn = _TURNS.get(orientation)
+            return picture if turn is None else picture.transpose(turn)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -246,18 +286,19 @@ def _letterbox(image: Image.Image, image_size: tuple[int, int]) -> npt.NDArray[n
     pixels = np.empty((len(inner), height, width), np.uint8)
     top, left = (height - inner.shape[1]) // 2, (width - inner.shape[2]) // 2
     bottom, right = top + inner.shape[1], left + inner.shape[2]
-    margins = _border_medians(inner)[:, None, None]
+    margins = np.array(_border_medians(inner), np.uint8)[:, None, None]
     pixels[:, :top], pixels[:, bottom:] = margins, margins
     pixels[:, top:bottom, :left], pixels[:, top:bottom, right:] = margins, margins
     pixels[:, top:bottom, left:right] = inner
     return pixels
 
 
-def _border_medians(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """(C,) median of the outermost pixels of (C, H, W)."""
-    edges = (pixels[:, 0], pixels[:, -1], pixels[:, 1:-1, 0], pixels[:, 1:-1, -1])
-    border = np.concatenate(edges, axis=1)
+def _border_medians(pixels: npt.NDArray[np.uint8]) -> list[int]:
+    """Of the outermost pixels of each channel, of (C, H, W) or, image by image, (N, C, H, W)."""
+    edges = (pixels[..., 0, :], pixels[..., -1, :], pixels[..., 1:-1, 0], pixels[..., 1:-1, -1])
+    border = np.concatenate(edges, axis=-1)
+    border = border.reshape(-1, border.shape[-1])
     border.sort(axis=1)  # for so few bytes three times as fast as np.median, and the same
     middle = border.shape[1] // 2
     both = zip(border[:, middle].tolist(), border[:, ~middle].tolist(), strict=True)
-    return np.array([round((one + other) / 2) for one, other in both], np.uint8)
+    return [round((one + other) / 2) for one, other in both]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cores import usable_cores
-from ..data.images import Invert, LoadedImage, read_image
-from ..errors import ExportError
+from ..data.images import Invert, LoadedImage, read_images
+from ..errors import ExportError, ImageError
 from ..extras import require
 from .card import ExportCard
 from .seal import Sealed, read_sealed
@@ -130,9 +130,17 @@ class ExportedModel:
         Raises:
             ImageError: missing, not an image, damaged or too large.
         """
-        channels, *image_size = self.image_shape
-        height, width = image_size
-        return read_image(source, channels=channels, image_size=(height, width), invert=invert)
+        (image,) = self.read_all([source], invert=invert)
+        if isinstance(image, ImageError):
+            raise image
+        return image
+
+    def read_all(
+        self, sources: Sequence[str | Path | bytes], *, invert: Invert = "auto"
+    ) -> list[LoadedImage | ImageError]:
+        """Read many image files into the shape of this model, as `read_images` does."""
+        channels, height, width = self.image_shape
+        return read_images(sources, channels=channels, image_size=(height, width), invert=invert)
 
 
 def load_export(path: str | Path, *, threads: int | None = None) -> ExportedModel:

@@ -73,21 +73,23 @@ class Computation:
         result = BatchAnswers()
         with self._decoding:
             start = time.perf_counter()
-            loaded = [image.loaded or read(model, image.data, self._limits) for image in batch]
+            unread = [image.data for image in batch if image.loaded is None]
+            found = iter(read_all(model, unread, self._limits))
+            loaded = [image.loaded or next(found) for image in batch]
         good = [at for at, image in enumerate(loaded) if isinstance(image, LoadedImage)]
         decoded = time.perf_counter()
         result.decode_s = decoded - start
-        found: list[ImageAnswer] = []
+        ranked: list[ImageAnswer] = []
         if good:
             pixels = np.stack([image.pixels for image in loaded if isinstance(image, LoadedImage)])
             answers = model.model.answer(pixels)
             result.model_s = time.perf_counter() - decoded
             images = [batch[at] for at in good]
             inverted = [image.inverted for image in loaded if isinstance(image, LoadedImage)]
-            found = _ranked(model, images, answers, inverted)
+            ranked = _ranked(model, images, answers, inverted)
             result.logged = self._record(model, images, pixels, answers)
-        ranked = iter(found)
-        result.answers = [image if isinstance(image, Problem) else next(ranked) for image in loaded]
+        told = iter(ranked)
+        result.answers = [image if isinstance(image, Problem) else next(told) for image in loaded]
         return result
 
     def _record(
@@ -127,15 +129,29 @@ def is_small(data: bytes) -> bool:
     return bool(width * height <= _SMALL_PIXELS)
 
 
-def read(model: ServedModel, data: bytes, limits: Limits) -> LoadedImage | Problem:
-    """The pixels of an image file for a model, or why it has none."""
+def read_all(
+    model: ServedModel, files: Sequence[bytes], limits: Limits
+) -> list[LoadedImage | Problem]:
+    """The pixels of image files for a model, or why one has none."""
+    refused = [_refused(data, limits) for data in files]
+    allowed = [data for data, problem in zip(files, refused, strict=True) if problem is None]
+    images = iter(model.model.read_all(allowed))
+    return [problem or _told(next(images)) for problem in refused]
+
+
+def _refused(data: bytes, limits: Limits) -> Problem | None:
     try:
         check_image(data, limits)
-        return model.model.read(data)
     except Problem as problem:
         return problem
-    except ImageError:  # its text may quote a decoder's, which speaks of the inside
-        return Problem("unreadable-image", "the image is corrupt or cut off")
+    return None
+
+
+def _told(image: LoadedImage | ImageError) -> LoadedImage | Problem:
+    if isinstance(image, LoadedImage):
+        return image
+    # The error's text may quote a decoder's, which speaks of the inside.
+    return Problem("unreadable-image", "the image is corrupt or cut off")
 
 
 def _ranked(

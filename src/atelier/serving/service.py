@@ -18,7 +18,7 @@ from ..cores import usable_cores
 from ..data.images import LoadedImage
 from ..errors import LogError
 from .batching import Batcher
-from .computing import BatchAnswers, Computation, is_small, read
+from .computing import BatchAnswers, Computation, is_small, read_all
 from .problems import Problem
 from .registry import Registry, ServedModel
 from .requests import Image, ImageAnswer, Outcome, Request
@@ -252,7 +252,7 @@ class Service:
         limits = self.settings.limits
 
         def decode() -> LoadedImage | Problem | None:
-            return None if image.over else read(model, image.data, limits)
+            return None if image.over else read_all(model, [image.data], limits)[0]
 
         def decoded(future: Future[LoadedImage | Problem | None]) -> None:
             with suppress(RuntimeError):  # the loop was stopped hard
