@@ -31,6 +31,7 @@ from .convolutional import (
     small_1m,
     small_100k,
     small_200k,
+    small_200k_long,
     vgg,
     wrn_16_4,
 )
@@ -76,6 +77,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "shake-shake": shake_shake,
     "small-100k": small_100k,
     "small-200k": small_200k,
+    "small-200k-long": small_200k_long,
     "small-1m": small_1m,
     "small-1m-long": small_1m_long,
     "gpu-94": gpu_94,
