@@ -19,9 +19,8 @@ help: ## show this list
 demo: $(STAMP) ## train four models on Fashion-MNIST, compare them, write runs/demo/report.html
 	@$(BIN)/atelier demo --out runs/demo
 
-# Not the files with the fewest tests last, as by default: among them are the longest.
 test: $(STAMP) ## run the tests, offline
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(STAMP) ## lint, format, types and the floors of ARCHITECTURE.md
 	@$(BIN)/ruff check

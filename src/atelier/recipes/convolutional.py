@@ -104,7 +104,7 @@ def small_200k() -> Recipe:
 
 
 def small_200k_long() -> Recipe:
-    """`small-200k` for half as long again: 95 % in an hour on one core.
+    """The network of `small-200k` for half as long again: 95 % in an hour on one core.
 
     94.97 % of the test images (94.52 to 95.38), one seed, where 4,980 training images were held out
     (95.70 % of these); 62 minutes of one shared core of a Zen 3 EPYC in float32, by its median
