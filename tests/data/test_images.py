@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from atelier.data import read_image, read_images
+from atelier.data import read_image
 from atelier.errors import ImageError
 
 GRAY = {"channels": 1, "image_size": (28, 28)}
@@ -34,9 +34,9 @@ def one_line(source, words, **options):
     return str(caught.value)
 
 
-def pixels_or_message(source, **options):
+def pixels_or_message(source):
     try:
-        return read_image(source, **{**GRAY, **options}).pixels
+        return read_image(source, **GRAY).pixels
     except ImageError as error:
         return str(error)
 
@@ -46,38 +46,6 @@ def photo(width=60, height=40, background=255, thing=40, mode="L"):
     pixels = np.full((height, width), background, np.uint8)
     pixels[height // 4 : -height // 4, width // 4 : -width // 4] = thing
     return Image.fromarray(pixels).convert(mode)
-
-
-# Many at once.
-
-MIXED = {
-    "light": encoded(photo()),
-    "dark": encoded(photo(background=0, thing=200)),
-    "colored": encoded(photo(mode="RGB").rotate(30), "JPEG"),
-    "cut off": encoded(photo(), "JPEG")[:200],
-    "empty": b"",
-    "no image": b"words",
-    "missing": "no/such/file.png",
-}
-
-
-@given(
-    st.lists(st.sampled_from(sorted(MIXED)), max_size=5),
-    st.sampled_from([1, 3]),
-    st.sampled_from(["auto", "yes", "no"]),
-)
-def test_many_images_are_read_as_each_is_alone(names, channels, invert):
-    options = {**GRAY, "channels": channels, "invert": invert}
-    sources = [MIXED[name] for name in names]
-    found = read_images(sources, **options)
-    assert len(found) == len(sources)
-    for source, image in zip(sources, found, strict=True):
-        if isinstance(image, ImageError):
-            assert str(image) == pixels_or_message(source, **options)
-        else:
-            alone = read_image(source, **options)
-            assert np.array_equal(image.pixels, alone.pixels)
-            assert image.inverted is alone.inverted
 
 
 # What stays as it is.
