@@ -23,8 +23,10 @@ from atelier.explaining.layers import deepest_maps
 from atelier.models import build_model, model_cost, stages_of
 from atelier.models.droppath import DropPath
 from atelier.models.mobile import InvertedResidual, Style
+from atelier.models.resnet import PreActivationBlock
 from atelier.recipes import RECIPES, get_recipe
 
+CIFAR = (3, 32, 32)
 CONFIGS = {
     "lenet": LeNetConfig(dropout=0.2),
     "vgg": VGGConfig(widths=(4, 8), convolutions=(1, 2), dense=8),
@@ -122,9 +124,9 @@ def test_the_least_size_works_and_a_smaller_one_is_refused(name):
     [
         (LeNetConfig(), (1, 28, 28), 61_706),
         # The papers' networks for CIFAR-10: 0.27, 2.7 and 0.8 M parameters.
-        (ResNetConfig(widths=(16, 32, 64), blocks=3, stem_stride=1), (3, 32, 32), 0.27e6),
-        (ResNetConfig(widths=(16, 32, 64), widen=4, blocks=2, stem_stride=1), (3, 32, 32), 2.7e6),
-        (DenseNetConfig(layers=(16, 16, 16), stem_stride=1), (3, 32, 32), 0.8e6),
+        (ResNetConfig(widths=(16, 32, 64), blocks=(3,), stem_stride=1), CIFAR, 0.27e6),
+        (ResNetConfig(widths=(16, 32, 64), widen=4, blocks=(2,), stem_stride=1), CIFAR, 2.7e6),
+        (DenseNetConfig(layers=(16, 16, 16), stem_stride=1), CIFAR, 0.8e6),
     ],
     ids=["lenet-5", "resnet-20", "wrn-16-4", "densenet-bc-100-12"],
 )
@@ -132,6 +134,19 @@ def test_as_many_parameters_as_in_the_literature(config, shape, parameters):
     assert model_cost(build_model(config, shape, 10), shape).parameters == pytest.approx(
         parameters, rel=0 if parameters == 61_706 else 0.05
     )
+
+
+def test_a_residual_network_has_as_many_blocks_in_each_stage_as_are_asked_for():
+    uneven = build_model(ResNetConfig(widths=(4, 8), blocks=(1, 3)), (1, 28, 28), 3)
+    blocks = [m for m in uneven.modules() if isinstance(m, PreActivationBlock)]
+    assert [(block.residual[0].out_channels, block.stride) for block in blocks] == [
+        *((4, 1), (8, 2), (8, 1), (8, 1)),
+    ]
+    for said in ("2", "[2]", "[2,2,2]"):
+        recipe = get_recipe("preact-resnet", overrides=[f"model.blocks={said}"])
+        assert recipe.model.depths == (2, 2, 2)
+    with pytest.raises(ConfigError, match="widths has 3 stages and blocks 2"):
+        get_recipe("preact-resnet", overrides=["model.blocks=[1,2]"])
 
 
 def test_the_recipe_resnet_keeps_the_names_of_its_weights():
@@ -166,7 +181,7 @@ def test_a_dense_layer_hands_on_all_that_it_reads():
 
 
 def test_the_share_of_dropped_branches_grows_from_block_to_block():
-    config = ResNetConfig(widths=(4, 8), blocks=2, drop_path=0.3)
+    config = ResNetConfig(widths=(4, 8), blocks=(2,), drop_path=0.3)
     model = build_model(config, (1, 28, 28), 3)
     rates = [m.rate for m in model.modules() if isinstance(m, DropPath)]
     assert rates == pytest.approx([0.1, 0.2, 0.3])  # the first block's is 0, and needs no module

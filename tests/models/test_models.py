@@ -22,7 +22,7 @@ CONFIGS = {
     "cnn": CNNConfig(),
     "cnn-all": CNNConfig(batch_norm=True, dropout=0.5),
     "resnet": ResNetConfig(),
-    "resnet-fine": ResNetConfig(stem_stride=1, blocks=2, widths=(8, 16)),
+    "resnet-fine": ResNetConfig(stem_stride=1, blocks=(2,), widths=(8, 16)),
     "resnet-coarse": ResNetConfig(stem_stride=4, widths=(8,)),
     "hybrid": HybridConfig(),
     "hybrid-all": HybridConfig(dropout=0.3, mlp_ratio=0.01, heads=1, depth=1),
@@ -221,7 +221,7 @@ def test_the_hybrid_knows_where_things_are():
 
 
 def test_resnet_halves_the_resolution_in_every_stage_but_the_first():
-    model = build_model(ResNetConfig(widths=(4, 8, 16), blocks=2), (1, 32, 32), 10)
+    model = build_model(ResNetConfig(widths=(4, 8, 16), blocks=(2,)), (1, 32, 32), 10)
     sides = []
     for module in model.features:
         module.register_forward_hook(lambda _m, _i, out: sides.append(tuple(out.shape[1:])))

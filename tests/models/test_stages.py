@@ -15,7 +15,7 @@ from atelier.models import build_model, stages_of
 CONFIGS = {
     "mlp": (MLPConfig(width=8, depth=3), 3),
     "cnn": (CNNConfig(channels=(4, 8), dense=8, batch_norm=True), 3),
-    "resnet": (ResNetConfig(widths=(4, 8), blocks=2), 5),  # the stem and four blocks
+    "resnet": (ResNetConfig(widths=(4, 8), blocks=(2,)), 5),  # the stem and four blocks
     "hybrid": (HybridConfig(channels=4, dim=8, depth=2), 5),  # stem, positions, blocks, dense
     "speednet": (SpeedNetConfig(stem_filters=8, widths=(4, 8), convolutions=(2, 1)), 4),
     "members": (

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from .strict import Depth, DropRate, Strict, Width
 
 Stages = Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
 Depths = Annotated[tuple[Depth, ...], Field(min_length=1, max_length=8)]
 StemStride = Literal[1, 2, 4]
+
+
+def _as_tuple(value: Any) -> Any:
+    """One number stands for all stages. pydantic takes a list for a tuple where nothing of ours
+    comes before it, and not after this."""
+    if isinstance(value, int):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
 
 
 class LeNetConfig(Strict):
@@ -54,8 +62,9 @@ class ResNetConfig(Strict):
     """Channels of each stage; every stage but the first halves the resolution."""
     widen: Annotated[int, Field(ge=1, le=64)] = 1
     """What the channels of all stages, but not those of the stem, are multiplied by."""
-    blocks: Depth = 1
-    """Residual blocks in each stage, of two convolutions each."""
+    blocks: Annotated[Depths, BeforeValidator(_as_tuple)] = (1,)
+    """Residual blocks of each stage, of two convolutions each: a number for each, or one for
+    all."""
     stem_stride: StemStride = 2
     """What the stem divides the side by: 1 is a convolution alone, 2 pools after it, 4 is a
     convolution of stride 2 and pools after it, as ImageNet's residual networks do."""
@@ -67,6 +76,16 @@ class ResNetConfig(Strict):
     drop_path: DropRate = 0.0
     """Share of residual branches dropped in training (stochastic depth), of the last block; the
     share grows from none at the first."""
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Residual blocks of each stage."""
+        return self.blocks * len(self.widths) if len(self.blocks) == 1 else self.blocks
+
+    @model_validator(mode="after")
+    def _blocks_agree(self) -> Self:
+        agree(self.widths, blocks=self.depths)
+        return self
 
 
 class DenseNetConfig(Strict):

@@ -70,9 +70,9 @@ def build_resnet(config: ResNetConfig, image_shape: ImageShape, num_classes: int
     """
     channels = config.widths[0]
     layers = stem(image_shape[0], channels, config.stem_stride)
-    rates = drop_rates(config.drop_path, len(config.widths) * config.blocks)
-    for stage, width in enumerate(config.widths):
-        for block in range(config.blocks):
+    rates = iter(drop_rates(config.drop_path, sum(config.depths)))
+    for stage, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
+        for block in range(depth):
             layers.append(
                 PreActivationBlock(
                     channels,
@@ -80,7 +80,7 @@ def build_resnet(config: ResNetConfig, image_shape: ImageShape, num_classes: int
                     2 if stage > 0 and block == 0 else 1,
                     dropout=config.dropout,
                     attention_kind=config.attention,
-                    drop_path=rates[stage * config.blocks + block],
+                    drop_path=next(rates),
                 )
             )
             channels = width * config.widen

@@ -32,13 +32,14 @@ from .convolutional import (
     small_100k,
     small_200k,
     small_200k_long,
+    small_300k,
     vgg,
     wrn_16_4,
 )
 from .domain_adaptation import adapted, adapted_from
 from .fast import fast_91, fast_93, fast_94, fast_95
 from .few_shot import few_shot, few_shot_plain
-from .gpu import gpu_94, gpu_95, gpu_96, small_1m_long
+from .gpu import gpu_94, gpu_95, gpu_96, gpu_96_long, small_1m_long
 from .noisy_labels import noisy, noisy_bootstrapping, noisy_co_teaching, noisy_gce
 from .photos import fine_tune, photos, photos_fast
 from .plain import cnn, hybrid, mlp, resnet
@@ -78,11 +79,13 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "small-100k": small_100k,
     "small-200k": small_200k,
     "small-200k-long": small_200k_long,
+    "small-300k": small_300k,
     "small-1m": small_1m,
     "small-1m-long": small_1m_long,
     "gpu-94": gpu_94,
     "gpu-95": gpu_95,
     "gpu-96": gpu_96,
+    "gpu-96-long": gpu_96_long,
     "logistic": logistic,
     "hog-svm": hog_svm,
     "random-forest": random_forest,

@@ -21,7 +21,7 @@ from ..config import (
     TrainConfig,
     VGGConfig,
 )
-from .fast import short_training
+from .fast import narrow_residual, short_training
 
 
 def lenet() -> Recipe:
@@ -70,7 +70,7 @@ def wrn_16_4() -> Recipe:
     Dropout as in the paper; random erasing as in the one that measured it on Fashion-MNIST
     (Zhong et al. 2017, arXiv:1708.04896).
     """
-    model = ResNetConfig(widths=(16, 32, 64), widen=4, blocks=2, stem_stride=1, dropout=0.3)
+    model = ResNetConfig(widths=(16, 32, 64), widen=4, blocks=(2,), stem_stride=1, dropout=0.3)
     return _long("wrn-16-4", model, num_epochs=120, erase_probability=0.5)
 
 
@@ -113,6 +113,12 @@ def small_200k_long() -> Recipe:
     return _narrow("small-200k-long", num_epochs=32)
 
 
+def small_300k() -> Recipe:
+    """The network of `fast-95` for as long as half an hour of two cores takes: under 300,000
+    parameters, for 94.8 %."""
+    return narrow_residual("small-300k", num_epochs=22)
+
+
 def small_1m() -> Recipe:
     """Under 1 M parameters, meant for 94.8 % and short of it.
 
@@ -125,7 +131,7 @@ def small_1m() -> Recipe:
     return recipe.changed({"augment.cutout": 8})
 
 
-_RESNET = ResNetConfig(widths=(32, 64, 128), blocks=2)
+_RESNET = ResNetConfig(widths=(32, 64, 128), blocks=(2,))
 
 
 def _muon(name: str, model: ModelConfig, *, num_epochs: int) -> Recipe:
@@ -154,7 +160,7 @@ def _long(name: str, model: ModelConfig, *, num_epochs: int, **augment: Any) -> 
 
 
 def _narrow(name: str, *, num_epochs: int) -> Recipe:
-    model = ResNetConfig(widths=(16, 32, 64), blocks=2, stem_stride=1)
+    model = ResNetConfig(widths=(16, 32, 64), blocks=(2,), stem_stride=1)
     recipe = _pruned(name, model, num_epochs=num_epochs, lr=0.03)
     return recipe.changed({"augment.cutout": 6, "train.sgd_lr": 0.1, "train.warmup_epochs": 3})
 
