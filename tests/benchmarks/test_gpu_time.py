@@ -73,6 +73,7 @@ def test_only_missing_seeds_are_trained_after_a_warm_up(
     assert trained == [(3, 2), (0, 3), (2, 3)]
     saved = Results.load(tmp_path / "results.json")
     assert [run.seed for run in saved.runs] == [1, 0, 2]
+    assert saved.warm_up_seconds["gpu-94"] == 4.0  # the second time nothing is compiled
     assert 0 < saved.runs[1].train_seconds < saved.runs[1].seconds
     assert saved.runs[1].test_accuracy == atelier.evaluate(tmp_path / "gpu-94-s0").accuracy
 
