@@ -53,7 +53,7 @@ LEAST = {
 RECIPE_NAMES = (
     *("lenet", "vgg", "preact-resnet", "se-resnet", "cbam-resnet", "wrn-16-4", "densenet"),
     *("shake-shake", "mobile", "efficient", "small-100k", "small-1m", "small-1m-long"),
-    *("small-200k", "small-200k-long", "small-300k", "fast-95"),
+    *("small-200k", "small-200k-long", "fast-95"),
     *("gpu-94", "gpu-95", "gpu-96", "gpu-96-long"),
 )
 # What makes each recipe small enough to be trained in a test.
@@ -235,7 +235,6 @@ LIMITS = {
     "small-100k": 1e5,
     "small-200k": 2e5,
     "small-200k-long": 2e5,
-    "small-300k": 3e5,
     "small-1m": 1e6,
     "small-1m-long": 1e6,
 }

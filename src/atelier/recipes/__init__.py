@@ -32,7 +32,6 @@ from .convolutional import (
     small_100k,
     small_200k,
     small_200k_long,
-    small_300k,
     vgg,
     wrn_16_4,
 )
@@ -79,7 +78,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "small-100k": small_100k,
     "small-200k": small_200k,
     "small-200k-long": small_200k_long,
-    "small-300k": small_300k,
     "small-1m": small_1m,
     "small-1m-long": small_1m_long,
     "gpu-94": gpu_94,

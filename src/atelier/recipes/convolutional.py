@@ -21,7 +21,7 @@ from ..config import (
     TrainConfig,
     VGGConfig,
 )
-from .fast import narrow_residual, short_training
+from .fast import short_training
 
 
 def lenet() -> Recipe:
@@ -111,12 +111,6 @@ def small_200k_long() -> Recipe:
     epoch.
     """
     return _narrow("small-200k-long", num_epochs=32)
-
-
-def small_300k() -> Recipe:
-    """The network of `fast-95` for as long as half an hour of two cores takes: under 300,000
-    parameters, for 94.8 %."""
-    return narrow_residual("small-300k", num_epochs=22)
 
 
 def small_1m() -> Recipe:
