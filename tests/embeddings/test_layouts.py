@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,13 @@ def test_groups_that_are_far_apart_stay_apart_and_a_seed_repeats_its_map(method)
     assert trustworthiness(vectors, points) > 0.8
     assert silhouette(points, labels) > 0.5
     assert np.array_equal(points, lay_out(vectors, method, seed=3))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_map_leaves_the_threads_of_torch_as_they_are(method):
+    before = torch.get_num_threads()  # 1 in these tests, whatever the machine has
+    lay_out(groups(each=4)[0], method)
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("method", METHODS)

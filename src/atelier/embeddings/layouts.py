@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ..extras import require
 
@@ -52,6 +53,9 @@ def lay_out(vectors: npt.NDArray[np.float32], method: Method, *, seed: int = 0) 
         perplexity = min(30.0, (len(vectors) - 1) / 3)
         tsne = TSNE(perplexity=perplexity, init=start, random_state=seed)
         return np.asarray(tsne.fit_transform(components), float)
+    # numba, which UMAP computes with, tells OpenMP how many threads it wants, and so tells torch:
+    # a training later in this process would sum in another order.
+    threads = torch.get_num_threads()
     with warnings.catch_warnings():
         # That Tensorflow is missing, which nothing here would use.
         warnings.simplefilter("ignore", ImportWarning)
@@ -62,7 +66,10 @@ def lay_out(vectors: npt.NDArray[np.float32], method: Method, *, seed: int = 0) 
         random_state=seed,
         n_jobs=1,  # what a seed asks for
     )
-    return np.asarray(umap.fit_transform(components), float)
+    try:
+        return np.asarray(umap.fit_transform(components), float)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def principal_components(vectors: npt.NDArray[np.float32]) -> Floats:
