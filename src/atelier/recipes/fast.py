@@ -44,9 +44,9 @@ def fast_95() -> Recipe:
 
     A narrow pre-activation network, one block at the full resolution and three at each of the two
     below it, where a convolution is cheap for what it learns. One seed, on two cores of a Zen 3
-    EPYC in float32: benchmarks/results/time_to_accuracy-zen3.json. The settings were chosen by
-    10,000 images held out, on a GPU: of ten networks that train equally fast on two cores, and by
-    a plan of Plackett and Burman over ten settings (LOG.md).
+    EPYC in float32: benchmarks/results/time_to_accuracy-zen3.json. It was chosen by 10,000 images
+    held out, on a GPU: among ten networks, each for as many epochs as two cores train in the same
+    time, and its settings by a plan of Plackett and Burman (LOG.md).
     """
     model = ResNetConfig(widths=(16, 32, 64), blocks=(1, 3, 3), stem_stride=1)
     recipe = _fast("fast-95", model, num_epochs=34, batch_size=256, lr=0.04, sgd_lr=0.1)
