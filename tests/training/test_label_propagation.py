@@ -11,8 +11,9 @@ from scipy import sparse
 from atelier.training.label_propagation import (
     balanced,
     certainty,
+    default_alpha,
+    projected,
     propagated,
-    reduced,
     similarity_graph,
 )
 
@@ -95,7 +96,30 @@ def test_balanced_labels_leave_out_a_class_without_labels_and_nodes_that_none_re
 
 def test_fewer_components_keep_distances_where_there_are_no_more():
     flat = torch.randn(40, 3) @ torch.randn(3, 20)
-    found = reduced(flat, 3)
+    found = projected(flat, 3, whiten=0)
     assert found.shape == (40, 3)
     assert torch.allclose(torch.cdist(found, found), torch.cdist(flat, flat), atol=1e-2)
-    assert reduced(flat, 20) is flat
+    assert projected(flat, 20, whiten=0) is flat
+
+
+@pytest.mark.parametrize(("whiten", "spread"), [(0.5, [3.16, 1, 0.316]), (1, [1, 1, 1])])
+def test_whitened_components_have_a_power_of_their_spread(whiten, spread):
+    torch.manual_seed(0)
+    turn = torch.linalg.qr(torch.randn(3, 3)).Q
+    points = torch.randn(5000, 3) * torch.tensor([10, 1, 0.1]) @ turn + 7
+    found = projected(points.double(), 3, whiten=whiten)
+    assert sorted(found.std(dim=0).tolist()) == pytest.approx(sorted(spread), rel=0.05)
+    assert found.mean(dim=0).tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+
+
+def test_whitening_leaves_components_that_are_rounding_near_zero():
+    torch.manual_seed(0)
+    found = projected(torch.randn(200, 2) @ torch.randn(2, 6), 6, whiten=1)
+    assert torch.isfinite(found).all()
+    assert (found.std(dim=0) > 0.5).sum() == 2
+
+
+def test_fewer_labels_spread_farther():
+    alphas = [default_alpha(labels / 60_000) for labels in (40, 100, 400, 4000)]
+    assert alphas == pytest.approx([0.996, 0.99, 0.96, 0.9])
+    assert default_alpha(1e-9) == pytest.approx(0.999)

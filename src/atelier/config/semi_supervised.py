@@ -100,21 +100,26 @@ class LabelPropagationConfig(_SemiSupervised):
 
     name: Literal["label-propagation"] = "label-propagation"
     along: Literal["hog", "pixels"] = "hog"
-    """What likeness is of, where no run is in train.init: histograms of oriented gradients (Dalal &
-    Triggs 2005), or the pixels themselves."""
+    """What likeness is of, beside what a network makes of the images once it has learned something:
+    histograms of oriented gradients (Dalal & Triggs 2005), or the pixels themselves."""
     cells: Cells = (4, 7)
     """Sides of a histogram's cell, in pixels; the histograms of several stand side by side."""
     neighbors: Annotated[int, Field(ge=1, le=1000)] = 10
     """Of each image in the graph."""
     components: Annotated[int, Field(ge=1, le=4096)] = 96
-    """Principal components that images are compared by."""
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.99
-    """Share that an image takes from its neighbors rather than from its own label."""
+    """Principal components that images are compared by, of each kind of likeness."""
+    whiten: Probability = 0.5
+    """Power of its standard deviation that each component is divided by: at 0 the first components
+    decide, at 1 all count alike."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share that an image takes from its neighbors rather than from its own label. None: the fewer
+    images have a label, the farther it spreads; 1 - alpha is six times their share, within 0.001
+    and 0.1."""
     balance: bool = True
     """Each class reaches as large a share of the images as it has of the labels."""
     refresh_epochs: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """After so many epochs, again and again, the graph is that of what the network makes of the
-    images by then; 0 keeps the first, which is `along`, or of the run in train.init."""
+    """After so many epochs, again and again, a new graph takes in what the network makes of the
+    images by then; 0 keeps the first, which is of `along` and of the run in train.init, if any."""
 
 
 class ContrastiveConfig(Strict):
