@@ -44,8 +44,8 @@ def fast_95() -> Recipe:
 
     A narrow pre-activation network, one block at the full resolution and three at each of the two
     below it, where a convolution is cheap for what it learns. 95.02 % with one seed, on two cores
-    of an EPYC with AVX-512 BF16, where 60 epochs of the plain loop take as long; in float32 it takes
-    longer than these: benchmarks/results/time_to_accuracy-zen4.json. The network was chosen by
+    of an EPYC with AVX-512 BF16, where 60 epochs of the plain loop take as long; in float32 it
+    takes longer than these: benchmarks/results/time_to_accuracy-zen4.json. The network was chosen by
     10,000 images held out, on a GPU: among ten, each for as many epochs as two cores train in the
     same time, and its settings by a plan of Plackett and Burman (LOG.md).
     """
