@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
 
+from atelier.config.semi_supervised import LabelPropagationConfig
 from atelier.training.label_propagation import (
+    PropagatedLabels,
     balanced,
     certainty,
     default_alpha,
@@ -123,3 +126,43 @@ def test_fewer_labels_spread_farther():
     alphas = [default_alpha(labels / 60_000) for labels in (40, 100, 400, 4000)]
     assert alphas == pytest.approx([0.996, 0.99, 0.96, 0.9])
     assert default_alpha(1e-9) == pytest.approx(0.999)
+
+
+def test_what_the_network_makes_of_images_stands_beside_what_the_first_graph_is_of():
+    """Four classes by two numbers, of which each side knows one: together they tell all apart."""
+    torch.manual_seed(0)
+    truth = torch.arange(4).repeat_interleave(100)
+    truth = torch.cat([torch.arange(4), truth])  # the labeled ones first
+    images = torch.stack([truth // 2, truth % 2], dim=1).view(-1, 1, 1, 2).float()
+    images += 0.05 * torch.randn_like(images)
+    prepared = SimpleNamespace(
+        batches=SimpleNamespace(normalize=lambda part: part),
+        card=SimpleNamespace(classes=("a", "b", "c", "d")),
+        progress=False,
+    )
+
+    def right(**embed):
+        loss = PropagatedLabels(
+            images,
+            torch.arange(4),
+            prepared,
+            LabelPropagationConfig(balance=False, refresh_epochs=1),
+            steps_per_epoch=1,
+            num_epochs=3,
+            along=lambda part: part[..., :1],
+            **embed,
+        )
+        first = (loss.labels == truth[4:]).float().mean()
+        loss.after_step(SecondNumber())
+        return first, (loss.labels == truth[4:]).float().mean()
+
+    alone, with_network = right()
+    assert alone < 0.7
+    assert with_network > 0.95
+    from_a_run, _ = right(embed=SecondNumber().features)
+    assert from_a_run > 0.95
+
+
+class SecondNumber(torch.nn.Module):
+    def features(self, images):
+        return images[..., 1:]

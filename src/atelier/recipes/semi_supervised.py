@@ -70,14 +70,6 @@ def flexmatch() -> Recipe:
     return _few("flexmatch", FlexMatchConfig(), num_epochs=50)
 
 
-def fixmatch_short() -> Recipe:
-    """FixMatch for a few passes, from a run of `label-propagation` with the same labels (--init):
-    from random weights it needs many times as many. 84.85 % of the test images with 400 labels,
-    where that run has 84.39 (means of three seeds); with 40 it loses ten points (one seed)."""
-    recipe = _few("fixmatch-short", FixMatchConfig(), num_epochs=6)
-    return recipe.changed({"train.lr": 1e-3})
-
-
 def label_propagation() -> Recipe:
     """Labels spread along a graph of like images, and the network learns them: a few epochs, for it
     would learn the wrong ones too. The first graph is of histograms of gradients, the later ones of
