@@ -122,6 +122,10 @@ def test_whitening_leaves_components_that_are_rounding_near_zero():
     assert (found.std(dim=0) > 0.5).sum() == 2
 
 
+def test_vectors_that_are_all_the_same_stay_so_when_whitened():
+    assert projected(torch.ones(20, 6), 4, whiten=1).tolist() == [[0.0] * 4] * 20
+
+
 def test_fewer_labels_spread_farther():
     alphas = [default_alpha(labels / 60_000) for labels in (40, 100, 400, 4000)]
     assert alphas == pytest.approx([0.996, 0.99, 0.96, 0.9])

@@ -28,6 +28,7 @@ _ITERATIONS = 200
 _ORIENTATIONS = 9
 _BALANCED = 1e-3  # shares that differ by less are the same
 _STEP = 0.1
+_TINY = 1e-12
 _LEAST_SHARE = 1e-6  # of the largest variance: what is below is rounding
 Floats = npt.NDArray[np.float64]
 Embed = Callable[[Tensor], Tensor]
@@ -110,7 +111,7 @@ class PropagatedLabels(nn.Module):
                 rows.append(embed(self._normalize(part)).flatten(1).float())
                 bar.update(len(rows) * _BATCH)
         found = projected(torch.cat(rows), self._options.components, self._options.whiten)
-        return found / found.square().sum(dim=1).mean().sqrt().clamp(min=1e-12)
+        return found / found.square().sum(dim=1).mean().sqrt().clamp(min=_TINY)
 
     @torch.no_grad()
     def _propagate(self, embed: Embed | None, *, progress: bool) -> None:
@@ -150,7 +151,9 @@ def projected(vectors: Tensor, components: int, whiten: float) -> Tensor:
     centered = vectors - vectors.mean(dim=0)
     variances, axes = torch.linalg.eigh(centered.T @ centered / len(vectors))
     variances, axes = variances[-components:], axes[:, -components:]
-    scale = variances.clamp(min=_LEAST_SHARE * variances[-1]) ** (-whiten / 2)
+    # Something remains to divide by where all vectors are the same, as those of a dead network.
+    least = (_LEAST_SHARE * variances[-1]).clamp(min=_TINY)
+    scale = variances.clamp(min=least) ** (-whiten / 2)
     return torch.as_tensor(centered @ axes * scale)
 
 
