@@ -28,7 +28,7 @@ _ITERATIONS = 200
 _ORIENTATIONS = 9
 _BALANCED = 1e-3  # shares that differ by less are the same
 _STEP = 0.1
-_TINY = 1e-12
+_TINY = 1e-12  # instead of a zero to divide by
 _LEAST_SHARE = 1e-6  # of the largest variance: what is below is rounding
 Floats = npt.NDArray[np.float64]
 Embed = Callable[[Tensor], Tensor]
@@ -132,7 +132,7 @@ class PropagatedLabels(nn.Module):
         counts = labels.bincount(minlength=self._num_classes).clamp(min=1)
         weights = torch.from_numpy(certainty(reached)).float() / counts[labels]
         self.labels.copy_(labels)
-        self.weights.copy_(weights / weights.mean().clamp(min=1e-12))
+        self.weights.copy_(weights / weights.mean().clamp(min=_TINY))
 
 
 def default_alpha(labeled_share: float) -> float:
@@ -186,7 +186,7 @@ def similarity_graph(
             bar.update(start + len(distances))
     places = torch.cat([indices for _, indices in found]).cpu().numpy()
     distances = torch.cat([values for values, _ in found]).clamp(min=0).cpu()
-    farthest = distances[:, -1:].clamp(min=1e-12)
+    farthest = distances[:, -1:].clamp(min=_TINY)
     weights = torch.exp(-4 * distances / farthest).double().numpy()
     rows = np.arange(len(vectors)).repeat(neighbors)
     shape = (len(vectors), len(vectors))
@@ -216,7 +216,7 @@ def propagated(
         (N, K).
     """
     degrees = np.asarray(graph.sum(axis=1)).ravel()
-    scale = sparse.diags(1 / np.sqrt(np.maximum(degrees, 1e-12)))
+    scale = sparse.diags(1 / np.sqrt(np.maximum(degrees, _TINY)))
     spread = alpha * (scale @ graph @ scale).tocsr()
     source = np.zeros((graph.shape[0], num_classes))
     source[np.arange(len(known)), known] = 1 - alpha
