@@ -16,6 +16,9 @@ batch       32 images in a request, in JSON.
 with log    atelier as it comes: each answer is committed to a SQLite file before it is sent.
 overload    twice the held rate: how much of it is still answered in time (goodput), how long the
             503 of a refused request takes, and what happens to the memory.
+
+The results file has an entry for each number of images in a request, which a new measurement takes
+the place of when it is complete; until then every load stands in a file ``.partial.json`` beside.
 """
 
 from __future__ import annotations
@@ -27,11 +30,12 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -45,6 +49,7 @@ from .peer_environments import pinned_versions
 from .serving_systems import Memory, Server, System
 
 RESULTS = Path(__file__).resolve().parent / "results" / "serving_load.json"
+QUICK = Path("runs/serving_load.json")  # a first look takes no measurement's place
 P99_MS = 50.0
 BATCH = 32
 PICTURES = 64
@@ -130,6 +135,36 @@ def pictures() -> list[bytes]:
     return files
 
 
+class Results:
+    """The results file, which no measurement that was cut off takes anything from.
+
+    Args:
+        path: of the file.
+        about: what holds for everything that is measured now.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+        self._path, self._about = path, dict(about)
+        self._partial = path.with_suffix(".partial.json")
+
+    def keep(self, held: Sequence[Held]) -> None:
+        """Put down what is known so far."""
+        write_json(self._partial, self._entry(held))
+
+    def finish(self, images: int, held: Sequence[Held]) -> None:
+        """Put down what was measured for so many images in a request, in the place of before."""
+        entries = {}
+        if self._path.exists():
+            entries = json.loads(self._path.read_text(encoding="utf-8"))
+        entries[str(images)] = self._entry(held)
+        write_json(self._path, {key: entries[key] for key in sorted(entries, key=int)})
+        self._partial.unlink(missing_ok=True)
+
+    def _entry(self, held: Sequence[Held]) -> dict[str, Any]:
+        told = [asdict(each) for each in held]
+        return {"finished": date.today().isoformat(), **self._about, "held": told}
+
+
 class Benchmark:
     """Systems on one model.
 
@@ -139,13 +174,22 @@ class Benchmark:
         probe_s: of a load of the search.
         rounds: of confirming loads.
         folder: for what servers write.
+        keep: called with all that is known after each load that counts.
     """
 
     def __init__(
-        self, model: Path, *, seconds: float, probe_s: float, rounds: int, folder: Path
+        self,
+        model: Path,
+        *,
+        seconds: float,
+        probe_s: float,
+        rounds: int,
+        folder: Path,
+        keep: Callable[[Sequence[Held]], None],
     ) -> None:
         self._model, self._folder = model.resolve(), folder
         self._seconds, self._probe_s, self._rounds = seconds, probe_s, rounds
+        self._keep = keep
         self._pictures = pictures()
 
     def compare(self, systems: Sequence[System], images: int) -> list[Held]:
@@ -158,6 +202,7 @@ class Benchmark:
         for number in range(self._rounds):
             for system, each in zip(systems, held, strict=True):
                 self._confirm(system, each, number)
+                self._keep(held)
         return held
 
     def overload(self, system: System, held: Held) -> None:
@@ -273,16 +318,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--probe-seconds", type=float, default=5.0, help="of a load of the search")
     parser.add_argument("--quick", action="store_true", help="short loads: for a first look")
     parser.add_argument("--no-peer", action="store_true", help="atelier alone")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--results", type=Path, help=f"default: {RESULTS.name} of this folder; quick, {QUICK}"
+    )
     given = parser.parse_args(arguments)
     seconds, probe_s, rounds = given.seconds, given.probe_seconds, given.rounds
     if given.quick:
         seconds, probe_s, rounds = 5.0, 2.0, 1
     with tempfile.TemporaryDirectory() as folder:
-        benchmark = Benchmark(
-            given.model, seconds=seconds, probe_s=probe_s, rounds=rounds, folder=Path(folder)
+        results = Results(
+            given.results or (QUICK if given.quick else RESULTS),
+            {
+                "machine": describe_machine(resolve_device("cpu")),
+                "peer": {} if given.no_peer else pinned_versions("litserve"),
+                "model": given.model.name,
+                "seconds": seconds,
+                "probe_seconds": probe_s,
+                "rounds": rounds,
+                "p99_ms": P99_MS,
+            },
         )
-        held: list[Held] = []
+        benchmark = Benchmark(
+            given.model,
+            seconds=seconds,
+            probe_s=probe_s,
+            rounds=rounds,
+            folder=Path(folder),
+            keep=results.keep,
+        )
         for images in given.images:
             systems = [System("atelier, JSON", "json", "atelier", NO_LOG)]
             if images == 1:
@@ -293,23 +356,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 systems.append(benchmark.best_of(peers[:2] if given.quick else peers, images))
             found = benchmark.compare(systems, images)
             benchmark.overload(systems[0], found[0])
-            held += found
-    text = table(held)
-    print(text)
-    write_json(
-        given.results,
-        {
-            "finished": date.today().isoformat(),
-            "machine": describe_machine(resolve_device("cpu")),
-            "peer": {} if given.no_peer else pinned_versions("litserve"),
-            "model": given.model.name,
-            "seconds": seconds,
-            "probe_seconds": probe_s,
-            "rounds": rounds,
-            "p99_ms": P99_MS,
-            "held": [asdict(each) for each in held],
-        },
-    )
+            results.finish(images, found)
+            print(table(found), flush=True)
 
 
 if __name__ == "__main__":

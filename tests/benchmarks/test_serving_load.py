@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.load_generator import Load, Percentiles
-from benchmarks.serving_load import is_held, search, table
+from benchmarks.serving_load import Held, Results, is_held, search, table
 from benchmarks.serving_systems import System, resident_bytes
 
 REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi"
@@ -173,3 +173,25 @@ def test_memory_is_what_a_process_has() -> None:
 
 def test_the_table_of_nothing_has_its_head() -> None:
     assert table([]).startswith("images  system")
+
+
+def test_a_measurement_that_was_cut_off_takes_nothing_from_the_results(tmp_path: Path) -> None:
+    path = tmp_path / "load.json"
+    first = Held("a", "atelier", "json", [], 32, 80.0)
+    results = Results(path, {"model": "cnn.onnx"})
+    results.keep([first])
+    assert not path.exists()
+    results.finish(32, [first])
+    complete = path.read_text()
+
+    later = Results(path, {"model": "other.onnx"})
+    later.keep([Held("a", "atelier", "json", [], 1, 900.0)])
+    assert path.read_text() == complete
+    partial = json.loads((tmp_path / "load.partial.json").read_text())
+    assert (partial["model"], partial["held"][0]["rate"]) == ("other.onnx", 900.0)
+
+    later.finish(1, [Held("a", "atelier", "json", [], 1, 1000.0)])
+    entries = json.loads(path.read_text())
+    assert list(entries) == ["1", "32"]
+    assert [entries[key]["held"][0]["rate"] for key in entries] == [1000.0, 80.0]
+    assert not (tmp_path / "load.partial.json").exists()
