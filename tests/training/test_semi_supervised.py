@@ -166,6 +166,27 @@ def test_weights_chosen_by_labels_that_nobody_has_are_said(train_tiny, tmp_path)
     assert "set train.keep=last" in said[1]
 
 
+def test_weights_that_know_other_labels_are_said(train_tiny, tmp_path):
+    """What 40 labels are good for is not seen by who has learned from 80 before."""
+
+    def trained(name, **options):
+        return train_tiny(tmp_path / name, *SMALL, recipe="speednet", **options)
+
+    def labeled(run):
+        return set(json.loads((run.path / "labels.json").read_text())["labeled_ids"])
+
+    def last_note(run):
+        return run.environment["notes"][-1]
+
+    first, whole = trained("first", labels=40), trained("whole")
+    assert "it starts from" not in last_note(trained("same", labels=40, init=first.path))
+    other = trained("other", labels=40, init=first.path, seed=1)
+    count = len(labeled(first) - labeled(other))
+    assert f"have learned from the labels of {count} other images" in last_note(other)
+    more = last_note(trained("more", labels=40, init=whole.path))
+    assert "have learned from all labels" in more
+
+
 def test_the_command_takes_the_number_of_labels(call, tmp_path):
     small = ["model.widths=[4,8]", "model.stem_filters=8", "train.num_epochs=1"]
     words = [word for setting in small for word in ("--set", setting)]

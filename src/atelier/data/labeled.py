@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from ..errors import ConfigError, DataError
 from ..storage import write_json
 from .datasets import ImageSplit
+
+LABELS = "labels.json"  # in a run folder
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class FewLabels:
     def save(self, path: Path) -> None:
         """Write seed and ids as JSON, so that anyone can check them."""
         write_json(path, {"seed": self.seed, "labeled_ids": self.ids.tolist()})
+
+
+def labeled_ids(path: Path) -> npt.NDArray[np.int64]:
+    """(N,) what `FewLabels.save` has written: the labeled images, by their ids in their source."""
+    return np.array(json.loads(path.read_text(encoding="utf-8"))["labeled_ids"], np.int64)
 
 
 def draw_labeled(

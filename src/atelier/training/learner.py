@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from ..config import Recipe
+from ..data.labeled import LABELS, FewLabels, labeled_ids
 from ..models import Classifier
+from ..runs import Run
 from .loop import Batches, Validate
 from .objectives import Objective, balanced_class_weights, each_member, supervised
 from .preparation import Prepared
@@ -55,7 +58,7 @@ def few_labels_notes(prepared: Prepared, recipe: Recipe) -> list[str]:
     others = "not used" if recipe.method.name == "supervised" else "used without theirs"
     first = (
         f"learns from the labels of {len(few.labeled):,} images, drawn with seed {few.seed} and "
-        f"listed in labels.json; the other {len(few.unlabeled):,} images are {others}"
+        f"listed in {LABELS}; the other {len(few.unlabeled):,} images are {others}"
     )
     notes = [first]
     if prepared.validation is not None:
@@ -67,7 +70,27 @@ def few_labels_notes(prepared: Prepared, recipe: Recipe) -> list[str]:
             else f"the labels of {count} are used to measure the validation accuracy, and the "
             "weights are not chosen by it"
         )
+    if prepared.start is not None and recipe.train.init is not None:
+        others = _labels_seen_before(Run(recipe.train.init), recipe, few)
+        if others is not None:
+            notes.append(
+                f"the weights of {recipe.train.init}, from which it starts, have learned from "
+                f"{others}: to see what {len(few.labeled):,} labels are good for, start from a "
+                "run with the same labels and seed"
+            )
     return notes
+
+
+def _labels_seen_before(start: Run, recipe: Recipe, few: FewLabels) -> str | None:
+    """What the weights to start from know of the same data's labels beyond the few; None if they
+    know no more."""
+    before = start.recipe
+    if before.data != recipe.data or before.method.name == "contrastive":
+        return None
+    if not before.train.labels:
+        return "all labels"
+    count = len(np.setdiff1d(labeled_ids(start.path / LABELS), few.ids))
+    return f"the labels of {count:,} other images" if count else None
 
 
 def learn_from_labels(prepared: Prepared, recipe: Recipe) -> Learner:

@@ -10,6 +10,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from ..config import Recipe
+from ..data.labeled import LABELS
 from ..errors import StorageError
 from ..evaluation import fit_calibration
 from ..models import model_cost
@@ -56,7 +57,7 @@ def begin_run(
         if prepared.noise is not None:
             prepared.noise.save(path / "label_noise.npz")
         if prepared.few is not None:
-            prepared.few.save(path / "labels.json")
+            prepared.few.save(path / LABELS)
         if weights:  # of a backbone that no checkpoint will have
             _save_weights(path, prepared)
     except BaseException:
