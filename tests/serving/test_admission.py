@@ -48,6 +48,30 @@ def test_what_costs_little_is_never_turned_away(service: Any, path: bytes) -> No
     assert not Admission(service).turns_away(path)
 
 
+def test_a_moment_after_a_refusal_fewer_find_room(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crowd that comes at once has the whole room; one that stays has a part of it."""
+    now = 100.0
+    monkeypatch.setattr("atelier.serving.admission.time.monotonic", lambda: now)
+    service.settings.limits = Limits(max_requests=400)
+    admission = Admission(service)
+    admission.inside = 399
+    assert not admission.turns_away(b"/v1/predict")
+    admission.inside = 400
+    assert admission.turns_away(b"/v1/predict")
+    now += 0.9
+    admission.inside = 100
+    assert admission.turns_away(b"/v1/predict")
+    now += 0.9  # since the last refusal, not since the first
+    assert admission.turns_away(b"/v1/predict")
+    admission.inside = 99
+    assert not admission.turns_away(b"/v1/predict")
+    now += 1.1
+    admission.inside = 399
+    assert not admission.turns_away(b"/v1/predict")
+
+
 def test_requests_are_begun_in_their_order_and_a_few_in_a_turn(service: Any) -> None:
     async def run() -> None:
         admission = Admission(service)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import os
@@ -11,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,6 +214,31 @@ def test_a_port_that_is_taken_is_told(export: Path, tmp_path: Path) -> None:
             listen("127.0.0.1", port)
     with pytest.raises(ConfigError, match="no such address"):
         listen("no.such.host.invalid", 0)
+
+
+def test_a_crowd_is_let_in_within_few_turns_of_a_busy_loop(
+    export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would wait for a turn of its own, and the last for all of them."""
+    turns, watched = 0, threading.Event()
+
+    async def long_turns(_: Service) -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            if watched.is_set():
+                turns += 1
+                time.sleep(0.03)
+
+    monkeypatch.setattr(Service, "_sweep", long_turns)
+    settings = ServeSettings(models={"tiny": export}, port=0, page=False, log=None)
+    with whole_service(settings) as where, contextlib.ExitStack() as opened:
+        watched.set()
+        crowd = [opened.enter_context(connect(where)) for _ in range(60)]
+        for client in crowd:
+            client.sendall(get("/healthz"))
+        assert [status_of(read_all(client)) for client in crowd] == [200] * 60
+        assert turns < 50
 
 
 @pytest.fixture

@@ -38,7 +38,8 @@ class Limits(Strict):
         idle_timeout_s: of a kept connection between two requests.
         max_connections: open at once in one worker. Above it the one is closed that has waited
             longest without a whole request; where all are at work, the new one is (503).
-        max_requests: being answered at once in one worker (503).
+        max_requests: being answered at once in one worker (503). For a second after a refusal it is
+            a quarter, but at least 64: a queue that stays full only lets everybody wait.
         rate_per_s: requests a second for each key, or each address where there are no keys (429).
             None is 50 with keys and no limit without; 0 is no limit.
         burst: requests that may come at once after a pause. None is twice the rate.

@@ -27,6 +27,9 @@ from .settings import ServeSettings
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 2048
+# uvloop takes one new connection in a turn of its loop for each time that it listens. Turns are
+# long where much is asked, and of a crowd that comes then the last would wait for seconds.
+_LISTENS = 1 if sys.platform == "win32" else 32  # Windows has no uvloop
 # Python lets a thread that computes keep the others waiting for 5 ms; the one that talks to clients
 # waits once for each turn of its loop.
 _SWITCH_S = 0.0005
@@ -112,7 +115,13 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then listen."""
-        await super().startup(sockets)
+        given = sockets or []
+        with contextlib.ExitStack() as opened:
+            copies = [
+                opened.enter_context(each.dup()) for each in given for _ in range(_LISTENS - 1)
+            ]
+            await super().startup([*given, *copies] or None)
+            opened.pop_all()  # they are closed with the servers from here on
         # What is here now stays: the collector need not look at it again and again, for up to a
         # tenth of a second each time.
         gc.collect()
