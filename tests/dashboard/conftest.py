@@ -87,7 +87,14 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     any error in its scripts, fails the test."""
     contexts, wrong = [], []
 
-    def visit(address: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> Any:
+    def visit(
+        address: str,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        counted: bool = True,
+    ) -> Any:
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
@@ -103,6 +110,9 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(address)
         page.locator(".table tbody tr").first.wait_for()
+        if counted:  # the view is drawn anew when the last accuracy has been counted
+            page.locator("#count", has_not_text="counting").wait_for()
+            page.locator("#view[aria-busy=false]").wait_for()
         return page
 
     yield visit
