@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atelier.config import TrainConfig
-from atelier.training.schedules import Schedule, ends_of_cycles
+from atelier.training.schedules import Schedule, ends_of_cycles, more_cycles
 
 NAMES = ["constant", "step", "plateau", "cosine", "restarts", "one-cycle"]
 
@@ -56,6 +56,14 @@ def test_the_warm_up_is_a_part_of_the_first_cycle():
 def test_cycles_end_with_whole_epochs(cycle_epochs, growth, ends):
     options = {"num_epochs": 10, "cycle_epochs": cycle_epochs, "cycle_growth": growth}
     assert ends_of_cycles(TrainConfig(schedule="restarts", **options)) == ends
+
+
+@given(st.integers(1, 300), st.integers(1, 16))
+def test_the_cycles_that_are_named_leave_two_snapshots_or_three(num_epochs, growth):
+    config = TrainConfig(schedule="restarts", num_epochs=num_epochs, cycle_growth=growth)
+    named = {key.removeprefix("train."): value for key, value in more_cycles(config).items()}
+    ends = ends_of_cycles(config.model_copy(update=named))
+    assert len(ends) >= (3 if num_epochs > growth + growth**2 else 2)
 
 
 def test_cosine_falls_to_zero_at_the_end():

@@ -14,6 +14,7 @@ from ..errors import ConfigError, RunError
 from ..models import Classifier
 from ..predictions import Predictions
 from ..runs import Run, read_json
+from ..training.schedules import more_cycles
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,14 @@ def snapshots_of(run: Run, last: int | None) -> list[Member]:
             fix="Train with --set train.schedule=restarts --set train.snapshots=true",
         )
     if len(files) == 1 and last is None:
-        epochs = run.recipe.train.num_epochs
+        config = run.recipe.train
+        settings = " ".join(f"--set {key}={value}" for key, value in more_cycles(config).items())
+        longer = f", each {config.cycle_growth} times as long as the one before"
         raise RunError(
             f"{word} has one snapshot, and an ensemble is of two or more",
-            got=f"{epochs} epochs in cycles of {run.recipe.train.cycle_epochs}",
-            fix=f"Train with --set train.cycle_epochs={max(1, epochs // 3)}, or take that one "
-            "by --last 1",
+            got=f"{config.num_epochs} epochs in cycles of {config.cycle_epochs}"
+            + (longer if config.cycle_growth > 1 else ""),
+            fix=f"Train with {settings}, or take that one by --last 1",
         )
     if last is not None and not 1 <= last <= len(files):
         raise ConfigError("so many snapshots are not there", got=last, allowed=f"1 to {len(files)}")

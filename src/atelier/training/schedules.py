@@ -71,6 +71,16 @@ def ends_of_cycles(config: TrainConfig) -> list[int]:
     return list(takewhile(lambda end: end <= config.num_epochs, ends))
 
 
+def more_cycles(config: TrainConfig) -> dict[str, int]:
+    """Settings with which as many epochs are three whole cycles, or two where three do not fit."""
+    for cycles in (3, 2):
+        parts = sum(config.cycle_growth**cycle for cycle in range(cycles))
+        if config.num_epochs >= parts:
+            return {"train.cycle_epochs": config.num_epochs // parts}
+    alike = {"train.cycle_epochs": 1, "train.cycle_growth": 1}
+    return alike if config.num_epochs > 1 else {**alike, "train.num_epochs": 2}
+
+
 def _cycles(config: TrainConfig) -> Iterator[tuple[float, int]]:
     """Where each cycle begins and ends, in epochs."""
     start, length = 0, config.cycle_epochs
