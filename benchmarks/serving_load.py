@@ -27,6 +27,7 @@ import argparse
 import base64
 import io
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -361,7 +362,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers end with it
     try:
         main()
     except AtelierError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; the loads that count so far are in the .partial.json of the results")
