@@ -71,11 +71,11 @@ def few_labels_notes(prepared: Prepared, recipe: Recipe) -> list[str]:
             "weights are not chosen by it"
         )
     if prepared.start is not None and recipe.train.init is not None:
-        others = _labels_seen_before(Run(recipe.train.init), recipe, few)
-        if others is not None:
+        known = _labels_seen_before(Run(recipe.train.init), recipe, few)
+        if known is not None:
             notes.append(
                 f"the weights of {recipe.train.init}, from which it starts, have learned from "
-                f"{others}: to see what {len(few.labeled):,} labels are good for, start from a "
+                f"{known}: to see what {len(few.labeled):,} labels are good for, start from a "
                 "run with the same labels and seed"
             )
     return notes
