@@ -3,7 +3,7 @@
 ::
 
     recipe.json environment.json          written first
-    checkpoint.safetensors metrics.jsonl  after every epoch
+    metrics.jsonl checkpoint.safetensors  after every epoch; of short ones the latter after some
     predictions/validation.npz            at the end, with
     calibration.json                      the temperature that they give, if any were held out
     model.safetensors model.json

@@ -54,7 +54,7 @@ RECIPE_NAMES = (
     *("lenet", "vgg", "preact-resnet", "se-resnet", "cbam-resnet", "wrn-16-4", "densenet"),
     *("shake-shake", "mobile", "efficient", "small-100k", "small-1m", "small-1m-long"),
     *("small-200k", "small-200k-long", "fast-95"),
-    *("gpu-94", "gpu-95", "gpu-96", "gpu-96-long"),
+    *("gpu-94", "gpu-95", "gpu-96", "gpu-96-long", "gpu-96-flat"),
 )
 # What makes each recipe small enough to be trained in a test.
 NARROW = {

@@ -13,6 +13,7 @@ from atelier.config import TrainConfig
 from atelier.errors import AtelierError, RunError, StorageError
 from atelier.training import checkpoints
 from atelier.training.checkpoints import (
+    SparingSaver,
     TrainingState,
     copy_weights,
     load_checkpoint,
@@ -175,3 +176,51 @@ def test_a_full_disk_leaves_the_last_checkpoint(saved, monkeypatch):
 def test_a_folder_in_the_way_is_one_line(tmp_path):
     with pytest.raises(AtelierError):
         load_checkpoint(tmp_path)
+
+
+class Disk:
+    """Takes a second to write, and the epochs between two writes as long as they are given."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.written = 0.0, []
+        monkeypatch.setattr(checkpoints.time, "perf_counter", lambda: self.now)
+
+    def write(self, state):
+        self.now += 1
+        self.written.append(state)
+
+
+@pytest.mark.parametrize(("epoch", "expected"), [(20.0, [1, 2, 3, 4]), (7.0, [1, 4]), (0.1, [1])])
+def test_saving_takes_a_twentieth_of_the_time_at_most(monkeypatch, epoch, expected):
+    disk = Disk(monkeypatch)
+    with SparingSaver(disk.write) as saved:
+        for number in range(1, 5):
+            disk.now += epoch
+            saved(number)
+    assert disk.written == expected
+
+
+def test_what_stands_aside_is_saved_when_the_training_is_stopped(monkeypatch):
+    disk = Disk(monkeypatch)
+
+    def stopped():
+        with SparingSaver(disk.write) as saved:
+            saved("first")
+            saved("second")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert disk.written == ["first", "second"]
+
+
+def test_what_could_not_be_saved_is_not_tried_again(monkeypatch):
+    tried = []
+
+    def full(state):
+        tried.append(state)
+        raise StorageError("no space left")
+
+    with pytest.raises(StorageError), SparingSaver(full) as saved:
+        saved("first")
+    assert tried == ["first"]

@@ -17,7 +17,7 @@ from atelier.data import load_dataset
 from atelier.errors import AtelierError, ConfigError, RunError, StorageError
 from atelier.evaluation import evaluate_predictions
 from atelier.recipes import get_recipe
-from atelier.training import can_resume, default_run_path, entry, resolve_recipe
+from atelier.training import can_resume, checkpoints, default_run_path, entry, resolve_recipe
 
 # All that is random or remembers: dropout, augmentation, momentum, average, plateau.
 EVERYTHING = (
@@ -132,6 +132,7 @@ def test_ctrl_c_while_the_checkpoint_is_saved_names_weights_that_are_there(
         save(path, state)
 
     with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_TIMES_AS_LONG", 0)  # else these epochs are over too soon
         patch.setattr(entry, "save_checkpoint", interrupted)
         run = train_tiny(tmp_path / "run")
     assert run.metrics["num_epochs"] == run.metrics["kept_epoch"] == len(run.history) == 1

@@ -38,7 +38,7 @@ from .convolutional import (
 from .domain_adaptation import adapted, adapted_from
 from .fast import fast_91, fast_93, fast_94, fast_95
 from .few_shot import few_shot, few_shot_plain
-from .gpu import gpu_94, gpu_95, gpu_96, gpu_96_long, small_1m_long
+from .gpu import gpu_94, gpu_95, gpu_96, gpu_96_flat, gpu_96_long, small_1m_long
 from .noisy_labels import noisy, noisy_bootstrapping, noisy_co_teaching, noisy_gce
 from .photos import fine_tune, photos, photos_fast
 from .plain import cnn, hybrid, mlp, resnet
@@ -83,6 +83,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "gpu-95": gpu_95,
     "gpu-96": gpu_96,
     "gpu-96-long": gpu_96_long,
+    "gpu-96-flat": gpu_96_flat,
     "logistic": logistic,
     "hog-svm": hog_svm,
     "random-forest": random_forest,

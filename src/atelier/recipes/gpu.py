@@ -1,4 +1,5 @@
-"""Seconds to 94 % on one data-centre GPU: larger batches and networks than two cores could pay for.
+"""Seconds to 94 % on one data-centre GPU, minutes to 96.5: larger batches and networks than two
+cores could pay for.
 
 Each epoch's augmentation is a few calls for all images, and a step is recorded once and replayed
 (`training/replay.py`). On a CPU they train too, for hours.
@@ -53,6 +54,17 @@ def gpu_96_long() -> Recipe:
     96.22 % over 3 seeds (standard deviation 0.05) after 79 s of training on a warm H100.
     """
     return _pruned("gpu-96-long", (96, 192, 384), num_epochs=88, cutout=12)
+
+
+def gpu_96_flat() -> Recipe:
+    """96.5 % in four minutes: the network of `gpu-96`, kept where the loss is flat.
+
+    96.51 % over 3 seeds (96.46, 96.59, 96.49) after 240 s of training on an H100. Sharpness-aware
+    minimization makes a step twice as dear; 88 epochs of 50,000 images had 96.35 % of the 10,000
+    others by it and a cross-entropy of 0.130, where as many plain ones had 96.24 % and 0.154.
+    """
+    recipe = _pruned("gpu-96-flat", (96, 192, 384), num_epochs=160, cutout=12)
+    return recipe.changed({"train.sharpness": "sam", "train.sharpness_radius": 0.2})
 
 
 def small_1m_long() -> Recipe:

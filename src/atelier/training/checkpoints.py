@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +20,7 @@ from ..storage import atomic_path, explained
 Weights = dict[str, Tensor]
 
 _PARTS = ("model", "average", "batches", "objective", "best")
+_TIMES_AS_LONG = 20  # between two saves as the first of them took: a twentieth of the time at most
 
 
 @dataclass
@@ -84,6 +87,46 @@ def save_checkpoint(path: Path, state: TrainingState) -> None:
     }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={"state": json.dumps(metadata)})
+
+
+class SparingSaver:
+    """Saves the newest state unless saving would take more than a twentieth of the time.
+
+    On a GPU an epoch can be over sooner than its checkpoint is written. A state that stands aside
+    so is saved where the block of a ``with`` ends by an exception, Ctrl-C among them; a process
+    that is killed loses it. Where epochs take longer, each is saved.
+
+    Args:
+        save: writes a state.
+    """
+
+    def __init__(self, save: Callable[[TrainingState], None]) -> None:
+        self.save = save
+        self._due = -float("inf")
+        self._unsaved: TrainingState | None = None
+
+    def __call__(self, state: TrainingState) -> None:
+        """Save `state` if it is time to, and keep it in mind if not."""
+        self._unsaved = state
+        if time.perf_counter() >= self._due:
+            self._flush()
+
+    def __enter__(self) -> SparingSaver:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._flush()
+
+    def _flush(self) -> None:
+        # One that could not be saved is not tried again.
+        state, self._unsaved = self._unsaved, None
+        if state is None:
+            return
+        started = time.perf_counter()
+        self.save(state)
+        ended = time.perf_counter()
+        self._due = ended + _TIMES_AS_LONG * (ended - started)
 
 
 def load_checkpoint(path: Path) -> TrainingState:

@@ -24,7 +24,7 @@ from ..runs import Run, read_card, refuse_other_data
 from ..storage import refuse_existing, write_text
 from ..tracking import Tracker, following
 from ..version import __version__
-from .checkpoints import TrainingState, load_checkpoint, save_checkpoint
+from .checkpoints import SparingSaver, TrainingState, load_checkpoint, save_checkpoint
 from .classical import fit_classical, is_classical
 from .layers import Freezing
 from .learner import few_labels_notes
@@ -182,13 +182,14 @@ def train(
 
     latest = state
     track.update(path)
+    saved = SparingSaver(lambda state: save_checkpoint(path / CHECKPOINT, state))
 
     def after_epoch(state: TrainingState) -> None:
         nonlocal latest
         if resolved.train.snapshots and len(state.history) in ends_of_cycles(resolved.train):
             # Before the checkpoint: what is resumed after this epoch does not come back to it.
             save_snapshot(path, prepared, state)
-        save_checkpoint(path / CHECKPOINT, state)
+        saved(state)
         write_text(path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in state.history))
         latest = state
         track.update(path)
@@ -197,7 +198,8 @@ def train(
 
     interrupted, smaller = False, None
     try:
-        with progress_bar(title or resolved.name, resolved.train.num_epochs, show=progress) as bar:
+        bars = progress_bar(title or resolved.name, resolved.train.num_epochs, show=progress)
+        with saved, bars as bar:
             latest = fit(
                 learner.model,
                 learner.batches,
