@@ -15,6 +15,7 @@ from atelier.training import checkpoints
 from atelier.training.checkpoints import (
     SparingSaver,
     TrainingState,
+    copy_state,
     copy_weights,
     load_checkpoint,
     restore,
@@ -58,7 +59,7 @@ def trained(name="adamw"):
 def state_of(model, optimizer):
     return TrainingState(
         model=copy_weights(model),
-        optimizer=optimizer.state_dict(),
+        optimizer=copy_state(optimizer),
         average={"n_averaged": torch.tensor(3), "module.0.weight": torch.ones(2)},
         best=copy_weights(model),
         history=[{"epoch": 1, "lr": 0.1 + 0.2, "validation/accuracy": 0.5}],
@@ -176,6 +177,19 @@ def test_a_full_disk_leaves_the_last_checkpoint(saved, monkeypatch):
 def test_a_folder_in_the_way_is_one_line(tmp_path):
     with pytest.raises(AtelierError):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
+def test_a_state_stays_as_it_was_while_the_training_goes_on(tmp_path, name):
+    model, optimizer = trained(name)
+    before = state_of(model, optimizer)
+    save_checkpoint(tmp_path / "at once.safetensors", before)
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    save_checkpoint(tmp_path / "later.safetensors", before)
+    at_once, later = (tmp_path / f"{when}.safetensors" for when in ("at once", "later"))
+    assert at_once.read_bytes() == later.read_bytes()
 
 
 class Disk:

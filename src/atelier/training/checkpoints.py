@@ -29,7 +29,7 @@ class TrainingState:
 
     Attributes:
         model: weights and buffers of the network being trained.
-        optimizer: the optimizer's `state_dict`.
+        optimizer: the optimizer's `state_dict`, by `copy_state`.
         average: weights and buffers of the moving average; empty where there is none.
         batches: what the batches of an epoch know of earlier ones; empty where they need nothing.
         objective: weights and buffers that the objective has of its own; empty where it has none.
@@ -63,6 +63,19 @@ def copy_weights(module: torch.nn.Module) -> Weights:
     }
 
 
+def copy_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The optimizer's `state_dict`, its tensors copied to the CPU: its own go on being changed."""
+    state = optimizer.state_dict()
+    copied = {
+        index: {
+            name: value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else value
+            for name, value in values.items()
+        }
+        for index, values in state["state"].items()
+    }
+    return {**state, "state": copied}
+
+
 def save_checkpoint(path: Path, state: TrainingState) -> None:
     """Write `state`.
 
@@ -76,7 +89,7 @@ def save_checkpoint(path: Path, state: TrainingState) -> None:
     for index, values in state.optimizer["state"].items():
         for name, value in values.items():
             if isinstance(value, Tensor):
-                tensors[f"optimizer/{index}/{name}"] = value.detach().cpu().contiguous()
+                tensors[f"optimizer/{index}/{name}"] = value.contiguous()
             else:
                 scalars.setdefault(str(index), {})[name] = value
     metadata = {

@@ -24,7 +24,7 @@ from ..data.batches import Batch
 from ..errors import DivergenceError
 from ..progress import Bar
 from .averaging import averages_of
-from .checkpoints import TrainingState, copy_weights, restore
+from .checkpoints import TrainingState, copy_state, copy_weights, restore
 from .objectives import Logs, Objective
 from .replay import ReplayedStep, Step, can_be_recorded, recorder_for
 from .schedules import Schedule
@@ -115,7 +115,7 @@ def fit(
     # Taken before a state brings its own, which the schedule has lowered already.
     peaks = [group["lr"] for group in optimizer.param_groups]
     if state is None:
-        state = TrainingState(model=copy_weights(model), optimizer=optimizer.state_dict())
+        state = TrainingState(model=copy_weights(model), optimizer=copy_state(optimizer))
     else:
         restore(state, model, optimizer, averages, batches, own)
 
@@ -171,7 +171,7 @@ def fit(
         history = [*history, row]  # a new list: an earlier state keeps its own
         state = TrainingState(
             model=copy_weights(model),
-            optimizer=optimizer.state_dict(),
+            optimizer=copy_state(optimizer),
             average=copy_weights(averages),
             batches={name: t.detach().cpu().clone() for name, t in batches.state_dict().items()},
             objective={} if own is None else copy_weights(own),
