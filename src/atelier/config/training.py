@@ -43,7 +43,8 @@ class TrainConfig(Strict):
     is highest nearby (SAM, arXiv:2010.01412), or nearby as measured by the size of each weight
     (ASAM, arXiv:2102.11600). Works with every optimizer, and costs a second pass."""
     sharpness_radius: Annotated[float, Field(gt=0, le=10)] | None = None
-    """How far nearby is (rho); None takes the papers' 0.05 for sam and 0.5 for asam."""
+    """How far nearby is (rho); None takes the papers' 0.05 for sam and 0.5 for asam. It is measured
+    against all weights together, and muon keeps its filters large: 0.2 was good for gpu-96-flat."""
     lookahead_steps: Annotated[int, Field(ge=0, le=10_000)] = 0
     """After so many steps, go back part of the way to where the weights were before them, and on
     from there (Lookahead, arXiv:1907.08610); 0 never does. 5 to 10 are usual. The slow weights are
