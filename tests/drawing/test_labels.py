@@ -29,3 +29,16 @@ def test_no_name_lies_on_another_or_outside(seed, count):
         assert box.y1 <= room.y1
     for one, other in itertools.combinations(boxes, 2):
         assert not one.overlaps(other)
+
+
+def test_a_name_does_not_lie_on_the_interval_of_a_neighbor():
+    x, y, bars = [51, 53, 23], [0.913, 0.912, 0.89], [(0.90, 0.92), (0.90, 0.92), (0.88, 0.90)]
+    drawing = figure(4, 3)
+    axes = drawing.subplots()
+    axes.set(xlim=(0, 70), ylim=(0.86, 0.94))
+    name_points(axes, x, y, ["cnn", "hybrid", "mlp"], bars=bars)
+    for text in axes.texts:
+        box = text.get_window_extent()
+        for place, bar in zip(x, bars, strict=True):
+            (left, low), (_, high) = axes.transData.transform([(place, end) for end in bar])
+            assert not (box.x0 < left < box.x1 and box.y0 < high and low < box.y1)

@@ -25,6 +25,8 @@ def name_points(
     y: Sequence[float],
     names: Sequence[str],
     *,
+    bars: Sequence[tuple[float, float]] = (),
+    longest: int = 40,
     size: float = 8,
     bold: Sequence[bool] = (),
 ) -> None:
@@ -35,6 +37,9 @@ def name_points(
         axes: with its final limits and place, points drawn already.
         x, y: of the points, in data.
         names: one for each point; those that come first choose first.
+        bars: from where to where each point's vertical interval goes, in data, which names leave
+            legible too; none by default.
+        longest: letters of a name before it is shortened.
         size: of the letters.
         bold: which are written so; none by default.
     """
@@ -45,11 +50,14 @@ def name_points(
     centers: Floats = axes.transData.transform(np.column_stack([x, y]))
     room = axes.get_window_extent()
     taken = [Bbox.from_extents(*(c - 4 * scale), *(c + 4 * scale)) for c in centers]
+    for place, bar in zip(x if bars else (), bars, strict=True):
+        low, high = axes.transData.transform([(place, end) for end in bar])
+        taken.append(Bbox.from_extents(*(low - scale), *(high + scale)))
     for k, (center, name) in enumerate(zip(centers, names, strict=True)):
         text = axes.text(
             x[k],
             y[k],
-            plain(name, 40),
+            plain(name, longest),
             fontsize=size,
             color=INK,
             fontweight="bold" if bold and bold[k] else "normal",

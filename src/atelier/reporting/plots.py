@@ -23,6 +23,7 @@ from ..drawing.canvas import (
     text_width,
     tidy,
 )
+from ..drawing.labels import name_points
 from ..evaluation import Comparison, Evaluation
 
 _MOST_ANNOTATED_CLASSES = 20
@@ -240,18 +241,20 @@ def model_comparison(comparison: Comparison) -> Figure:
         for row in timed:
             axes.vlines(row.train_seconds, *row.image_interval, color=color, lw=1.4)
             axes.plot(row.train_seconds, row.accuracy, marker, color=color, ms=8)
-            axes.annotate(
-                plain(row.name),
-                (row.train_seconds or 0, row.accuracy),
-                xytext=(8, 4),
-                textcoords="offset points",
-                fontsize=9,
-            )
         axes.set_xlabel("training time in seconds")
         axes.set_ylabel("accuracy")
         axes.margins(x=0.25, y=0.12)
         axes.set_xlim(left=0)
         tidy(axes, grid="both").yaxis.set_major_formatter(percent_axis())
+        name_points(
+            axes,
+            [row.train_seconds or 0 for row in timed],
+            [row.accuracy for row in timed],
+            [row.name for row in timed],
+            bars=[row.image_interval for row in timed],
+            longest=22,  # half of the picture holds no more
+            size=9,
+        )
     return drawing
 
 

@@ -42,6 +42,7 @@ def leaderboard_figure(board: Leaderboard) -> Figure:
             [max(1, getattr(one, cost)) for one in ranked],
             [one.accuracy for one in ranked],
             [one.name for one in ranked],
+            bars=[one.interval for one in ranked],
             bold=[one.name in front for one in ranked],
         )
     return drawing
